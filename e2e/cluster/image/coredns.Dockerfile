@@ -1,0 +1,4 @@
+# kubeadm's CoreDNS Deployment gives arguments, and leaves the program to the image.
+ARG BASE
+FROM ${BASE}
+ENTRYPOINT ["coredns"]
