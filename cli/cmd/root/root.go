@@ -1,0 +1,81 @@
+// Package root assembles the okteto command from its subcommands and turns what
+// they return into an exit code.
+package root
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"okteto/cli/cmd/version"
+	"okteto/cli/ui"
+	"okteto/internal/contract"
+)
+
+// Exit codes. `exec`, `ssh` and a foreground `up` pass on the code of the command
+// that ran in the pod, 128+n when a signal ended it.
+const (
+	exitOK    = 0
+	exitError = 1
+)
+
+// Run runs okteto with args to its end and returns the exit code. SIGINT and
+// SIGTERM cancel the command's context.
+func Run(streams ui.Streams, args []string) int {
+	quietLibraries()
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
+	defer stop()
+	cmd := newCommand(streams)
+	cmd.SetArgs(args)
+	cmd.SetIn(streams.In)
+	cmd.SetOut(streams.Out)
+	cmd.SetErr(streams.ErrOut)
+	err := cmd.ExecuteContext(ctx)
+	ui.Print(streams.ErrOut, err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var exit *ui.ExitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		return exit.Code
+	}
+	return exitError
+}
+
+func newCommand(streams ui.Streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "okteto",
+		Short: "Develop inside a Kubernetes pod, from your own editor",
+		Long: `okteto puts a development container in place of a workload's own, keeps your
+folder and the pod's the same in both directions, and connects ports and
+terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it was.`,
+		Version:           contract.Version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	cmd.AddCommand(
+		version.NewCommand(streams),
+	)
+	return cmd
+}
+
+// quietLibraries keeps Kubernetes' client from writing to the user's terminal;
+// what matters comes back as an error. OKTETO_DEBUG=1 lets it speak.
+func quietLibraries() {
+	if os.Getenv("OKTETO_DEBUG") != "" {
+		return
+	}
+	klog.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(io.Discard, nil)))
+}
