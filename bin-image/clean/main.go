@@ -1,0 +1,24 @@
+// Command clean ends what an earlier `okteto up` has left running in the dev
+// container, so that its command does not run twice. The CLI runs it through the
+// Kubernetes exec API at each activation, before the command.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"okteto/bin-image/clean/sweep"
+)
+
+func main() {
+	opts := sweep.Options{}
+	if executable, err := os.Executable(); err == nil {
+		opts.BinDir = filepath.Dir(executable)
+	}
+	if err := sweep.Run(context.Background(), opts); err != nil {
+		fmt.Fprintln(os.Stderr, "clean:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,81 @@
+// Command okteto-supervisor is the first process of a dev container. It keeps
+// the sync daemon and the SSH server alive, reaps the container's orphans, and
+// serves metrics and health.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"okteto/bin-image/supervisor/tree"
+	"okteto/internal/contract"
+)
+
+func main() {
+	opts, err := parse(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(0)
+	case err != nil:
+		os.Exit(2)
+	}
+	// The end of a terminal or of the log's reader is nothing to die of. They are
+	// caught and dropped, not ignored: every session would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := tree.Run(ctx, opts); err != nil {
+		fmt.Fprintln(os.Stderr, "okteto-supervisor:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (tree.Options, error) {
+	var opts tree.Options
+	flags := flag.NewFlagSet(contract.SupervisorBinary, flag.ContinueOnError)
+	flags.BoolVar(&opts.Remote, "remote", false, "also run the SSH server")
+	flags.BoolVar(&opts.Reset, "reset", false, "drop the sync database before the first start")
+	flags.BoolVar(&opts.Verbose, "verbose", true, "log at debug level")
+	flags.StringVar(&opts.BinDir, "bin-dir", "", "`directory` of the agents (default: that of this program)")
+	flags.DurationVar(&opts.Grace, "grace", 0, "time for the services to end on TERM (default 4s)")
+	version := flags.Bool("version", false, "print the version and exit")
+	flags.Usage = func() { usage(flags) }
+	if err := flags.Parse(args); err != nil {
+		return opts, err
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(flags.Output(), "%s: unexpected argument %q; see --help\n", contract.SupervisorBinary, flags.Arg(0))
+		return opts, errors.ErrUnsupported
+	}
+	if *version {
+		fmt.Println(contract.Version)
+		return opts, flag.ErrHelp
+	}
+	opts.FromEnvironment(os.Getenv)
+	return opts, nil
+}
+
+func usage(flags *flag.FlagSet) {
+	fmt.Fprintf(flags.Output(), `%s keeps the agents of a dev container alive.
+
+It starts %s, and %s with --remote, from its own directory, and starts
+them again whenever they end. It serves /metrics, /healthz and /readyz.
+
+Flags:
+`, contract.SupervisorBinary, contract.SyncthingBinary, contract.RemoteBinary)
+	flags.PrintDefaults()
+	fmt.Fprintf(flags.Output(), `
+Environment:
+  %-24s host:port of metrics and health (default :%d), or off
+  %-24s port of the SSH server (default %d)
+  %-24s address of the SSH server (default loopback)
+
+Exit codes: 0 everything was asked to end and did, 1 it failed or something had
+to be killed, 2 the command line is wrong.
+`, contract.EnvMetricsAddress, contract.MetricsPort, contract.EnvRemotePort, contract.SSHPort, contract.EnvRemoteAddress)
+}

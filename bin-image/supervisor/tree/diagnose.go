@@ -1,0 +1,155 @@
+package tree
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/prometheus/procfs"
+
+	"okteto/bin-image/supervisor/service"
+	"okteto/bin-image/supervisor/syncapi"
+	"okteto/internal/contract"
+)
+
+// diskFloor is the free space below which a full disk is the likely cause.
+const diskFloor = 4 << 20
+
+// diagnoseSyncthing looks for what keeps the sync daemon from running.
+func (s *supervisor) diagnoseSyncthing() *service.Cause {
+	binary := filepath.Join(s.opts.BinDir, contract.SyncthingBinary)
+	if cause := missing("binary-missing", binary); cause != nil {
+		return cause
+	}
+	_, err := syncapi.ReadConfig(s.configPath())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &service.Cause{ID: "config-missing", Detail: err.Error()}
+	case errors.Is(err, syncapi.ErrConfig):
+		return &service.Cause{ID: "config-invalid", Detail: err.Error()}
+	case err != nil:
+		return &service.Cause{ID: "config-unreadable", Detail: err.Error()}
+	}
+	cert, key := filepath.Join(s.opts.SyncthingHome, contract.SyncthingCertFile), filepath.Join(s.opts.SyncthingHome, contract.SyncthingKeyFile)
+	for _, file := range []string{cert, key} {
+		if cause := missing("certificate-missing", file); cause != nil {
+			return cause
+		}
+	}
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		return &service.Cause{ID: "certificate-invalid", Detail: err.Error()}
+	}
+	if cause := diskFull(s.opts.DataDir, s.opts.SyncthingHome); cause != nil {
+		return cause
+	}
+	return portInUse(s.opts.SyncthingAddress, net.JoinHostPort("127.0.0.1", strconv.Itoa(contract.SyncthingPort)))
+}
+
+// diagnoseRemote looks for what keeps the SSH server from running.
+func (s *supervisor) diagnoseRemote() *service.Cause {
+	if cause := missing("binary-missing", filepath.Join(s.opts.BinDir, contract.RemoteBinary)); cause != nil {
+		return cause
+	}
+	keys := filepath.Join(s.opts.RemoteDir, filepath.Base(contract.AuthorizedKeys))
+	info, err := os.Stat(keys)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &service.Cause{ID: "authorized-keys-missing", Detail: err.Error()}
+	case err != nil:
+		return &service.Cause{ID: "authorized-keys-unreadable", Detail: err.Error()}
+	case info.Size() == 0:
+		return &service.Cause{ID: "authorized-keys-empty", Detail: keys}
+	}
+	if cause := diskFull(s.opts.RemoteDir); cause != nil {
+		return cause
+	}
+	return portInUse(s.opts.SSHAddress)
+}
+
+func missing(id, path string) *service.Cause {
+	if _, err := os.Stat(path); err != nil {
+		return &service.Cause{ID: id, Detail: err.Error()}
+	}
+	return nil
+}
+
+// diskFull looks at the file systems of the directories.
+func diskFull(dirs ...string) *service.Cause {
+	for _, dir := range dirs {
+		var st syscall.Statfs_t
+		if syscall.Statfs(dir, &st) != nil || st.Blocks == 0 {
+			continue
+		}
+		if free := st.Bavail * uint64(st.Bsize); free < diskFloor {
+			return &service.Cause{ID: "disk-full", Detail: fmt.Sprintf("%d bytes are free at %s", free, dir)}
+		}
+		if st.Files > 0 && st.Ffree == 0 {
+			return &service.Cause{ID: "disk-full", Detail: "no inode is free at " + dir}
+		}
+	}
+	return nil
+}
+
+// portInUse finds a listener at one of the addresses and names its process. The
+// service itself has ended, or would answer.
+func portInUse(addresses ...string) *service.Cause {
+	for _, address := range addresses {
+		_, text, err := net.SplitHostPort(address)
+		if err != nil {
+			continue
+		}
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			continue
+		}
+		if inode, uid, ok := listening(port); ok {
+			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d: %s", port, owner(inode, uid))}
+		}
+	}
+	return nil
+}
+
+const tcpListen = 10 // TCP_LISTEN in the kernel's include/net/tcp_states.h
+
+func listening(port uint64) (inode, uid uint64, ok bool) {
+	self, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0, 0, false
+	}
+	v4, _ := self.NetTCP()
+	v6, _ := self.NetTCP6()
+	for _, line := range append(v4, v6...) {
+		if line.St == tcpListen && line.LocalPort == port {
+			return line.Inode, line.UID, true
+		}
+	}
+	return 0, 0, false
+}
+
+// owner names the process that holds a socket.
+func owner(inode, uid uint64) string {
+	all, err := procfs.AllProcs()
+	if err != nil {
+		return fmt.Sprintf("held by a process of uid %d", uid)
+	}
+	want := fmt.Sprintf("socket:[%d]", inode)
+	for _, p := range all {
+		targets, err := p.FileDescriptorTargets()
+		if err != nil {
+			continue
+		}
+		for _, target := range targets {
+			if target == want {
+				name, _ := p.Comm()
+				return fmt.Sprintf("held by pid %d (%s)", p.PID, name)
+			}
+		}
+	}
+	return fmt.Sprintf("held by a process of uid %d that cannot be seen", uid)
+}

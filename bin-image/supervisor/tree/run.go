@@ -1,0 +1,137 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/thejerf/suture/v4"
+
+	"okteto/bin-image/supervisor/cgroup"
+	"okteto/bin-image/supervisor/child"
+	"okteto/bin-image/supervisor/health"
+	"okteto/bin-image/supervisor/metrics"
+	"okteto/bin-image/supervisor/service"
+	"okteto/bin-image/supervisor/syncapi"
+	"okteto/internal/contract"
+)
+
+// supervisor is what Run assembles.
+type supervisor struct {
+	opts     Options
+	log      *slog.Logger
+	reaper   *child.Reaper
+	memory   *cgroup.Memory // nil where the cgroup cannot be seen
+	sync     *syncapi.Client
+	services []*service.Service
+	health   *health.Handler
+	metrics  *metrics.Registry
+}
+
+// Run keeps the services alive until ctx is done, which is what the program's
+// signals do, and then ends them within opts.Grace. It returns nil if everything
+// ended by itself, else what did not.
+func Run(ctx context.Context, opts Options) error {
+	if err := opts.Validate(); err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if opts.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(opts.Log, &slog.HandlerOptions{Level: level}))
+	log.Info("supervisor", "version", contract.Version, "pid", os.Getpid(), "uid", os.Getuid())
+	// Small and steady beats fast here: the work is a scrape now and then.
+	debug.SetGCPercent(50)
+
+	reaper, err := child.NewReaper()
+	if err != nil {
+		return err
+	}
+	s := &supervisor{opts: opts, log: log, reaper: reaper}
+	if s.memory, err = cgroup.Self(); err != nil {
+		log.Info("the container's memory figures cannot be read; kills for memory will show as signals", "err", err)
+	}
+	s.prepare()
+	s.assemble()
+	err = s.run(ctx)
+	reaper.Close()
+	s.sync.Close()
+	return err
+}
+
+// assemble makes the services; nothing runs yet.
+func (s *supervisor) assemble() {
+	s.sync = syncapi.NewClient(s.opts.SyncthingAddress, s.configPath())
+	s.services = append(s.services, service.New(s.reaper, s.syncthing()))
+	if s.opts.Remote {
+		s.services = append(s.services, service.New(s.reaper, s.remote()))
+	}
+	s.health = health.New(s.checks)
+	s.metrics = metrics.New(s.sources())
+}
+
+func (s *supervisor) run(ctx context.Context) error {
+	spec := suture.Spec{
+		EventHook: s.event,
+		// The services have their own backoff; suture's is for the whole
+		// tree at once.
+		FailureThreshold: math.Inf(1),
+		FailureBackoff:   time.Millisecond,
+		Timeout:          s.opts.Grace + time.Second,
+	}
+	root := suture.New("okteto-supervisor", spec)
+	for _, svc := range s.services {
+		root.Add(svc)
+	}
+	if s.opts.MetricsAddress != metricsOff {
+		root.Add(&metrics.Listener{Address: s.opts.MetricsAddress, Handler: s.handler(), Log: s.log})
+	}
+	ended := root.ServeBackground(ctx)
+	<-ctx.Done()
+	s.log.Info("stopping", "cause", fmt.Sprint(context.Cause(ctx)))
+	s.health.Stop()
+	<-ended
+	unstopped, err := root.UnstoppedServiceReport()
+	if err != nil {
+		return fmt.Errorf("stop services: %w", err)
+	}
+	s.endOrphans()
+	if len(unstopped) > 0 {
+		return fmt.Errorf("stop services: %d did not end in time, the first is %s", len(unstopped), unstopped[0].Name)
+	}
+	for _, svc := range s.services {
+		if last := svc.Status().Last; last != nil && last.Reason == service.ReasonStop && last.Exit.Signal != 0 && !gentle(last.Exit) {
+			return fmt.Errorf("stop %s: it had to be killed", svc)
+		}
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// event logs what suture has to say about the tree; the ends of services have
+// been logged where they are known better.
+func (s *supervisor) event(e suture.Event) {
+	switch e.Type() {
+	case suture.EventTypeServicePanic:
+		s.log.Error("panic in the supervisor, the service goes on", "err", e.String())
+	case suture.EventTypeStopTimeout:
+		s.log.Error("service does not stop", "err", e.String())
+	}
+}
+
+// checks are the lines of /readyz.
+func (s *supervisor) checks() []health.Check {
+	checks := make([]health.Check, 0, len(s.services))
+	for _, svc := range s.services {
+		status := svc.Status()
+		checks = append(checks, health.Check{
+			Name: status.Name, OK: status.Phase == service.Ready, Message: status.Summary(),
+		})
+	}
+	return checks
+}
