@@ -1,0 +1,34 @@
+// Command syncthing is the pod's end of the synchronization. It takes the place
+// of Syncthing's own program in the image: the same name, the same files, the
+// same REST interface, around our engine.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	options, err := parse(os.Args[1:], os.Stderr)
+	if err == nil {
+		err = options.Validate()
+	}
+	if err == nil {
+		err = Run(ctx, options)
+	}
+	os.Exit(report(os.Stderr, err))
+}
+
+// report prints an error once and says the exit status.
+func report(out *os.File, err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(out, "error:", err)
+	return 1
+}

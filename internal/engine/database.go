@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/syncthing/syncthing/lib/config"
+	"github.com/syncthing/syncthing/lib/db"
+	"github.com/syncthing/syncthing/lib/db/backend"
+	"github.com/syncthing/syncthing/lib/locations"
+
+	"okteto/internal/contract"
+)
+
+// brokenSuffix marks a database that could not be opened; the newest is kept.
+const brokenSuffix = ".broken"
+
+// openDatabase opens or makes the database and reports whether it is new. One
+// that is damaged is set aside: both sides hold the same files, so a new
+// database is filled by a scan, and differing files become conflicts.
+func (e *Engine) openDatabase(raw config.Configuration) (fresh bool, err error) {
+	path := filepath.Join(e.cfg.DataDir, locations.LevelDBDir)
+	_, err = os.Stat(path)
+	fresh = errors.Is(err, fs.ErrNotExist)
+	if e.db, err = e.openLowlevel(path, raw); err == nil {
+		return fresh, nil
+	}
+	if isDiskOrLock(err) {
+		return false, fmt.Errorf("open sync database %s: %w", path, err)
+	}
+	e.log.Warn("sync database is damaged: starting with a new one", "path", path, "err", err)
+	if err := os.RemoveAll(path + brokenSuffix); err != nil {
+		return false, fmt.Errorf("remove old sync database: %w", err)
+	}
+	if err := os.Rename(path, path+brokenSuffix); err != nil {
+		return false, fmt.Errorf("set damaged sync database aside: %w", err)
+	}
+	if e.db, err = e.openLowlevel(path, raw); err != nil {
+		return false, fmt.Errorf("make sync database %s: %w", path, err)
+	}
+	return true, nil
+}
+
+func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlevel, error) {
+	store, err := backend.Open(path, backend.Tuning(raw.Options.DatabaseTuning))
+	if err != nil {
+		return nil, err
+	}
+	ll, err := db.NewLowlevel(store, e.events)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	if err := db.UpdateSchema(ll); err != nil {
+		return nil, errors.Join(err, ll.Close())
+	}
+	// Folders that are no longer configured leave nothing behind.
+	wanted := map[string]bool{}
+	for _, f := range raw.Folders {
+		wanted[f.ID] = true
+	}
+	for _, folder := range ll.ListFolders() {
+		if !wanted[folder] {
+			db.DropFolder(ll, folder)
+		}
+	}
+	return ll, nil
+}
+
+// isDiskOrLock tells an environment's trouble from a damaged database: a full
+// disk, missing rights, or another engine that has it open.
+func isDiskOrLock(err error) bool {
+	for _, cause := range []error{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS,
+		syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.EIO,
+	} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// ResetDatabase removes the database below dataDir. The next start scans
+// everything and merges with what the peer has; nothing is deleted because of
+// it. No engine may be running there.
+func ResetDatabase(dataDir string) error {
+	entries, err := os.ReadDir(dataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reset sync database: %w", err)
+	}
+	for _, entry := range entries {
+		// index-v0.14.0.db is ours and 1.x's, index-v2 is 2.x's.
+		if name := entry.Name(); strings.HasPrefix(name, "index-v") {
+			if err := os.RemoveAll(filepath.Join(dataDir, name)); err != nil {
+				return fmt.Errorf("reset sync database: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// databaseBytes is the size of the database's files.
+func (e *Engine) databaseBytes() int64 {
+	var total int64
+	_ = filepath.WalkDir(filepath.Join(e.cfg.DataDir, locations.LevelDBDir), func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// prepareRoot makes a folder's root, and its marker when the folder is new to
+// the database. A marker that goes missing later stops the folder.
+func prepareRoot(f Folder, fresh bool) error {
+	if err := os.MkdirAll(f.Path, 0o777); err != nil {
+		return fmt.Errorf("make sync folder: %w", err)
+	}
+	if f.Marker != contract.IgnoreFile || !fresh {
+		return nil
+	}
+	marker, err := os.OpenFile(filepath.Join(f.Path, f.Marker), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("make folder marker: %w", err)
+	}
+	return marker.Close()
+}
+
+// caseSensitive reports whether a folder's file system tells upper from lower
+// case. A wrong "no" costs time, a wrong "yes" costs files: in doubt, no.
+func caseSensitive(root string) bool {
+	probe, err := os.CreateTemp(root, ".syncthing.case-*.tmp") // a name that is never synchronized
+	if err != nil {
+		return false
+	}
+	defer os.Remove(probe.Name())
+	defer probe.Close()
+	name := filepath.Base(probe.Name())
+	_, err = os.Lstat(filepath.Join(root, strings.ToUpper(name)))
+	return errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,295 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/syncthing/syncthing/lib/config"
+	"github.com/syncthing/syncthing/lib/db"
+	"github.com/syncthing/syncthing/lib/events"
+	"github.com/syncthing/syncthing/lib/locations"
+	"github.com/syncthing/syncthing/lib/logger"
+	"github.com/syncthing/syncthing/lib/model"
+	"github.com/syncthing/syncthing/lib/protocol"
+	"github.com/syncthing/syncthing/lib/svcutil"
+	"github.com/thejerf/suture/v4"
+
+	"okteto/internal/contract"
+)
+
+// ErrRestart is returned by Serve when the REST interface was asked to restart.
+var ErrRestart = errors.New("restart requested")
+
+// Engine synchronizes folders with peers while Serve runs.
+type Engine struct {
+	cfg     Config
+	id      protocol.DeviceID
+	log     *slog.Logger
+	events  events.Logger
+	wrapper config.Wrapper
+	db      *db.Lowlevel
+	model   model.Model
+	link    *link
+	pumps   *pumps
+	tree    *suture.Supervisor
+	folders map[string]*folderRunner
+	order   []string // folder ids as configured
+	track   *tracker
+	metrics *metrics
+
+	started chan struct{} // closed when the model runs its folders
+	once    sync.Once
+}
+
+// New opens the database and the listener; Serve does the rest. Whoever calls
+// New must call Serve, which closes what New opened, or Close.
+func New(c Config) (*Engine, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}}
+	for _, dir := range []string{c.Home, c.DataDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make sync home: %w", err)
+		}
+	}
+	raw, err := c.syncthing()
+	if err != nil {
+		return nil, err
+	}
+	for i := range raw.Folders {
+		// We watch and time the scans; see the package comment.
+		raw.Folders[i].FSWatcherEnabled = false
+		raw.Folders[i].RescanIntervalS = 0
+		raw.Folders[i].CaseSensitiveFS = caseSensitive(raw.Folders[i].Path)
+	}
+	if e.events = events.NewLogger(); c.GUIAddress != "" {
+		if err := setLocations(c); err != nil {
+			return nil, err
+		}
+	}
+	e.wrapper = config.Wrap(filepath.Join(c.Home, contract.SyncthingConfigFile), raw, e.id, e.events)
+	fresh, err := e.openDatabase(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range c.Folders {
+		if err := prepareRoot(f, fresh); err != nil {
+			// The folder will be in an error state; the others work.
+			e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
+		}
+	}
+	if err := e.assemble(); err != nil {
+		e.db.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// setLocations points Syncthing's globals at our folders.
+func setLocations(c Config) error {
+	if err := locations.SetBaseDir(locations.ConfigBaseDir, c.Home); err != nil {
+		return fmt.Errorf("set sync home: %w", err)
+	}
+	if err := locations.SetBaseDir(locations.DataBaseDir, c.DataDir); err != nil {
+		return fmt.Errorf("set sync data folder: %w", err)
+	}
+	return nil
+}
+
+// assemble makes the parts; nothing runs yet.
+func (e *Engine) assemble() error {
+	keyGen := protocol.NewKeyGenerator()
+	e.model = model.NewModel(e.wrapper, e.id, e.db, e.protectedFiles(), e.events, keyGen)
+	e.pumps = newPumps(e.id, e.events, e.log)
+	e.pumps.source = e.model
+	var err error
+	if e.link, err = newLink(&e.cfg, e.wrapper, e.model, e.pumps, keyGen); err != nil {
+		return err
+	}
+	e.metrics = newMetrics(e.cfg.Folders)
+	e.track = newTracker(e)
+	e.tree = suture.New("engine", svcutil.SpecWithDebugLogger(logger.DefaultLogger))
+	for _, f := range e.cfg.Folders {
+		e.folders[f.ID] = newFolderRunner(e, f)
+		e.order = append(e.order, f.ID)
+	}
+	return nil
+}
+
+func (e *Engine) protectedFiles() []string {
+	files := []string{filepath.Join(e.cfg.DataDir, locations.LevelDBDir)}
+	for _, name := range []string{contract.SyncthingConfigFile, contract.SyncthingCertFile, contract.SyncthingKeyFile} {
+		files = append(files, filepath.Join(e.cfg.Home, name))
+	}
+	return files
+}
+
+// Serve runs the engine until the context ends, which is no error, or until it
+// cannot go on, as when the database's disk fails. It can be called once.
+func (e *Engine) Serve(ctx context.Context) error {
+	err := errors.New("sync engine: Serve called twice")
+	e.once.Do(func() { err = e.serve(ctx) })
+	return err
+}
+
+func (e *Engine) serve(ctx context.Context) error {
+	// The event logger outlives the rest: parts block on it while they stop.
+	eventsCtx, stopEvents := context.WithCancel(context.WithoutCancel(ctx))
+	eventsDone := make(chan struct{})
+	go func() {
+		defer close(eventsDone)
+		_ = e.events.Serve(eventsCtx)
+	}()
+	defer func() {
+		stopEvents()
+		<-eventsDone
+		e.db.Close()
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e.tree.Add(e.wrapper)
+	e.tree.Add(e.db)
+	e.tree.Add(e.pumps)
+	e.tree.Add(e.track)
+	done := e.tree.ServeBackground(ctx)
+	if e.cfg.GUIAddress != "" {
+		if err := e.startREST(ctx); err != nil {
+			cancel(err)
+			<-done
+			return err
+		}
+	}
+	e.startFolders(ctx)
+	err := <-done
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	var fatal *svcutil.FatalErr
+	if errors.As(err, &fatal) {
+		if fatal.Status == svcutil.ExitRestart {
+			return ErrRestart
+		}
+		if fatal.Status == svcutil.ExitSuccess {
+			return nil // asked to shut down
+		}
+		err = fatal.Err
+	}
+	return fmt.Errorf("sync engine: %w", err)
+}
+
+// startFolders watches first and scans then, so that no change falls between.
+func (e *Engine) startFolders(ctx context.Context) {
+	for _, id := range e.order {
+		e.tree.Add(e.folders[id])
+	}
+	limit := time.NewTimer(watchTimeout)
+	defer limit.Stop()
+	for _, id := range e.order {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.folders[id].watched:
+		case <-limit.C:
+			e.log.Info("file watcher needs long to start: going on without", "folder", id)
+		}
+	}
+	e.tree.Add(e.model)
+	e.tree.Add(e.link)
+	close(e.started)
+}
+
+// Close releases what New opened when Serve will not run.
+func (e *Engine) Close() {
+	e.once.Do(func() {
+		e.db.Close()
+		if e.link.listener != nil {
+			e.link.listener.Close()
+		}
+	})
+}
+
+// DeviceID of this end.
+func (e *Engine) DeviceID() string { return e.id.String() }
+
+// ListenAddress is where peers can dial, with the port that was chosen if the
+// configuration said 0; empty if this end only dials.
+func (e *Engine) ListenAddress() string {
+	if e.link.listener == nil {
+		return ""
+	}
+	return e.link.listener.Addr().String()
+}
+
+// SetPeerAddress points the engine at a peer's new address, drops what was
+// connected before, and dials at once.
+func (e *Engine) SetPeerAddress(peer, address string) error {
+	id, err := protocol.DeviceIDFromString(peer)
+	if err != nil {
+		return fmt.Errorf("sync peer %q: %w", peer, err)
+	}
+	return e.link.setAddress(id, address)
+}
+
+// Scan looks for changes below the paths of a folder, relative to its root with
+// forward slashes or the system's; no paths: everywhere. It returns when the
+// database knows them. A folder that has not finished its first scan waits.
+func (e *Engine) Scan(ctx context.Context, folder string, paths ...string) error {
+	f, ok := e.folders[folder]
+	if !ok {
+		return fmt.Errorf("scan: no folder %s", folder)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.started:
+	}
+	return f.scan(ctx, paths)
+}
+
+// SetSendOnly switches a folder between one-way and two-way. The folder scans
+// again.
+func (e *Engine) SetSendOnly(folder string, sendOnly bool) error {
+	kind := config.FolderTypeSendReceive
+	if sendOnly {
+		kind = config.FolderTypeSendOnly
+	}
+	return e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Type = kind })
+}
+
+// Override makes this side's content the newest, for a folder that is SendOnly:
+// what a peer has changed, added or removed is undone there.
+func (e *Engine) Override(folder string) { e.model.Override(folder) }
+
+func (e *Engine) modifyFolder(id string, change func(*config.FolderConfiguration)) error {
+	found := false
+	waiter, err := e.wrapper.Modify(func(c *config.Configuration) {
+		for i := range c.Folders {
+			if c.Folders[i].ID == id {
+				change(&c.Folders[i])
+				found = true
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("change sync folder %s: %w", id, err)
+	}
+	if !found {
+		return fmt.Errorf("change sync folder: no folder %s", id)
+	}
+	waiter.Wait()
+	return nil
+}
+
+// startTimeout bounds how long the REST interface may take to listen.
+const startTimeout = 10 * time.Second
+
+// watchTimeout bounds how long a watcher may hold up its folder's first scan.
+// One that comes up later makes a full scan.
+const watchTimeout = 5 * time.Second

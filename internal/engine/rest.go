@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/syncthing/syncthing/lib/api"
+	"github.com/syncthing/syncthing/lib/db"
+	"github.com/syncthing/syncthing/lib/events"
+	"github.com/syncthing/syncthing/lib/locations"
+	"github.com/syncthing/syncthing/lib/logger"
+	"github.com/syncthing/syncthing/lib/model"
+	"github.com/syncthing/syncthing/lib/ur"
+)
+
+// certificateName is Syncthing's default.
+const certificateName = "syncthing"
+
+// Sizes of Syncthing's own log recorders (lib/syncthing/syncthing.go).
+const (
+	maxSystemErrors = 5
+	maxSystemLog    = 250
+	firstSystemLog  = 10
+)
+
+// startREST serves Syncthing's REST interface, which the original CLI uses,
+// before any folder runs, so that no event is missed.
+func (e *Engine) startREST(ctx context.Context) error {
+	defaults := events.NewBufferedSubscription(e.events.Subscribe(api.DefaultEventMask), api.EventSubBufferSize)
+	disk := events.NewBufferedSubscription(e.events.Subscribe(api.DiskEventMask), api.EventSubBufferSize)
+	summaries := model.NewFolderSummaryService(e.wrapper, e.model, e.id, e.events)
+	e.tree.Add(summaries)
+	service := api.New(e.id, e.wrapper, locations.Get(locations.GUIAssets), certificateName, e.model, defaults, disk, e.events,
+		noDiscovery{}, e.link, ur.New(e.wrapper, e.model, e.link, true), summaries,
+		logger.NewRecorder(logger.DefaultLogger, logger.LevelWarn, maxSystemErrors, 0),
+		logger.NewRecorder(logger.DefaultLogger, logger.LevelDebug, maxSystemLog, firstSystemLog),
+		true, db.NewMiscDataNamespace(e.db))
+	e.tree.Add(service)
+	if err := service.WaitForStart(); err != nil {
+		return fmt.Errorf("serve sync REST interface on %s: %w", e.cfg.GUIAddress, err)
+	}
+	return e.openEventBuffers(ctx)
+}
+
+// openEventBuffers asks once for each event type that the original CLI polls
+// for. Syncthing buffers a type from the first request for it; the CLI asks for
+// StateChanged after the first scan is over, found nothing, and took the folder
+// to be scanning until something else happened to it.
+func (e *Engine) openEventBuffers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	client := http.Client{Timeout: startTimeout}
+	defer client.CloseIdleConnections()
+	for _, kind := range []string{"StateChanged", "FolderSummary", "FolderErrors", "DownloadProgress", "StateChanged,FolderSummary,FolderErrors,DownloadProgress"} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.cfg.GUIAddress+"/rest/events?since=0&timeout=0&events="+kind, nil)
+		if err != nil {
+			return fmt.Errorf("open event buffers: %w", err)
+		}
+		request.Header.Set("X-API-Key", e.cfg.APIKey)
+		response, err := client.Do(request)
+		if err != nil {
+			return fmt.Errorf("open event buffers: %w", err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("open event buffers: REST interface answered %s", response.Status)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/syncthing/syncthing/lib/osutil"
+	"github.com/syncthing/syncthing/lib/protocol"
+
+	"okteto/internal/contract"
+)
+
+const (
+	// scanBatch bounds the paths of one scan, so that in a storm of changes a
+	// lone save waits for one batch at most.
+	scanBatch = 512
+	// pollFactor bounds the share of time spent scanning where events cannot
+	// be had: one part in pollFactor.
+	pollFactor = 25
+	// scanRetryMin and scanRetryMax space out scans of a folder in error.
+	scanRetryMin = time.Second
+	scanRetryMax = 30 * time.Second
+)
+
+// scanState is scanLoop's own.
+type scanState struct {
+	backlog  backlog
+	full     bool      // a full scan is due
+	fullAt   time.Time // not before this
+	fullFrom time.Time // since when it is due
+	running  bool
+	done     chan scanResult
+	retry    time.Duration
+}
+
+type scanResult struct {
+	paths []due
+	full  bool
+	err   error
+}
+
+// scanLoop turns observations into scans of exact paths.
+func (r *folderRunner) scanLoop(ctx context.Context) error {
+	s := &scanState{backlog: newBacklog(), done: make(chan scanResult, 1), retry: scanRetryMin}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	rescan := r.nextRescan(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			if s.running {
+				<-s.done
+			}
+			return ctx.Err()
+		case c := <-r.changes:
+			r.take(s, c, time.Now())
+			r.drain(s)
+		case result := <-s.done:
+			s.running = false
+			r.finished(s, result)
+			if result.full {
+				rescan = r.nextRescan(time.Now())
+			}
+		case <-timer.C:
+		}
+		now := time.Now()
+		if !rescan.IsZero() && !now.Before(rescan) && !s.full {
+			s.full, s.fullAt, s.fullFrom = true, now, now
+		}
+		for _, d := range r.in.take(now) {
+			s.backlog.add(d)
+		}
+		held := r.start(ctx, s, now)
+		timer.Reset(r.wait(s, now, rescan, held))
+	}
+}
+
+// drain takes what has come in meanwhile, so that a storm is seen as one.
+func (r *folderRunner) drain(s *scanState) {
+	for range changeBuffer {
+		select {
+		case c := <-r.changes:
+			r.take(s, c, time.Now())
+		default:
+			return
+		}
+	}
+}
+
+func (r *folderRunner) take(s *scanState, c change, now time.Time) {
+	switch {
+	case c.op == opOverflow || c.path == ".":
+		if c.op == opRootGone {
+			r.log.Warn("the folder's root was moved, removed or unmounted", "path", r.f.Path)
+		}
+		if !s.full {
+			s.full, s.fullAt, s.fullFrom = true, now, now
+		}
+	case r.isIgnoreFile(c.path):
+		select {
+		case r.rewatch <- struct{}{}:
+		default:
+		}
+		r.in.add(c, now)
+	default:
+		r.in.add(c, now)
+	}
+}
+
+// isIgnoreFile reports whether a path holds ignore patterns: .stignore or what
+// it includes.
+func (r *folderRunner) isIgnoreFile(path string) bool {
+	if path == contract.IgnoreFile {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.matcher.Lines() {
+		if name, ok := strings.CutPrefix(line, "#include "); ok && filepath.Clean(strings.TrimSpace(name)) == path {
+			return true
+		}
+	}
+	return false
+}
+
+// nextRescan is when the next full scan is due; zero: never.
+func (r *folderRunner) nextRescan(now time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	interval := r.f.RescanInterval
+	if r.state.Mode == "scans" {
+		interval = max(r.e.cfg.Watch.PollInterval, pollFactor*r.took)
+	}
+	if interval <= 0 {
+		return time.Time{}
+	}
+	return now.Add(interval)
+}
+
+// start scans what may be scanned now. It reports whether something is held
+// back because files are being written.
+func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (held bool) {
+	if s.running {
+		return false
+	}
+	if s.full && !now.Before(s.fullAt) {
+		if r.in.openBelow(".") && now.Sub(s.fullFrom) < r.e.cfg.Watch.MaxHold {
+			held = true
+		} else {
+			s.full = false
+			s.backlog.clear()
+			r.run(ctx, s, nil, true)
+			return false
+		}
+	}
+	batch := s.backlog.take(scanBatch)
+	if r.in.open > 0 {
+		free := batch[:0:0]
+		for _, d := range batch {
+			if now.Sub(d.since) < r.e.cfg.Watch.MaxHold && r.in.openBelow(r.scanRoot(d.path)) {
+				s.backlog.add(d)
+				held = true
+				continue
+			}
+			free = append(free, d)
+		}
+		batch = free
+	}
+	if len(batch) > 0 {
+		r.run(ctx, s, batch, false)
+	}
+	return held
+}
+
+// scanRoot is what the engine really scans for a path: the topmost directory
+// above it that is not in the database.
+func (r *folderRunner) scanRoot(path string) string {
+	root := path
+	for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
+		if _, ok, err := r.current(dir); err != nil || ok {
+			break
+		}
+		root = dir
+	}
+	return root
+}
+
+func (r *folderRunner) current(path string) (protocol.FileInfo, bool, error) {
+	return r.e.model.CurrentFolderFile(r.f.ID, osutil.NormalizedFilename(path))
+}
+
+func (r *folderRunner) run(ctx context.Context, s *scanState, batch []due, full bool) {
+	s.running = true
+	go func() { s.done <- r.scanBatch(ctx, batch, full) }()
+}
+
+func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) scanResult {
+	if full {
+		return scanResult{full: true, err: r.scan(ctx, nil)}
+	}
+	// A scan waits for a running pull anyway; by then most of what is in the
+	// batch is what the pull itself wrote.
+	if err := r.awaitPull(ctx); err != nil {
+		return scanResult{err: err}
+	}
+	changed := batch[:0:0]
+	paths := make([]string, 0, len(batch))
+	for _, d := range batch {
+		if d.tree || r.differs(d.path) {
+			changed = append(changed, d)
+			paths = append(paths, d.path)
+		}
+	}
+	if len(paths) == 0 {
+		return scanResult{}
+	}
+	err := r.scan(ctx, paths)
+	if err == nil {
+		r.e.track.scanned(r, changed)
+	}
+	return scanResult{paths: changed, err: err}
+}
+
+// awaitPull returns when the folder is not receiving.
+func (r *folderRunner) awaitPull(ctx context.Context) error {
+	pause := time.Millisecond
+	for {
+		state, _, _ := r.e.model.State(r.f.ID)
+		if !strings.HasPrefix(state, "sync") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+			pause = min(2*pause, 16*time.Millisecond)
+		}
+	}
+}
+
+// differs compares a path with the database: what the engine wrote itself needs
+// no scan.
+func (r *folderRunner) differs(path string) bool {
+	known, ok, err := r.current(path)
+	if err != nil {
+		return true
+	}
+	info, err := r.fs.Lstat(path)
+	if err != nil {
+		return ok && !known.IsDeleted()
+	}
+	if !ok || known.IsDeleted() || known.IsInvalid() {
+		return true
+	}
+	perms := protocol.PermsEqual(known.Permissions, uint32(info.Mode())) || known.NoPermissions
+	switch {
+	case info.IsDir():
+		return !known.IsDirectory() || !perms
+	case info.IsRegular():
+		return known.Type != protocol.FileInfoTypeFile || known.Size != info.Size() || !known.ModTime().Equal(info.ModTime()) || !perms
+	}
+	return true
+}
+
+func (r *folderRunner) finished(s *scanState, result scanResult) {
+	if result.err == nil {
+		s.retry = scanRetryMin
+		return
+	}
+	if errors.Is(result.err, context.Canceled) {
+		return
+	}
+	// The folder is in error: its root or marker is missing, or the disk
+	// fails. Once that is over, a full scan finds what was missed.
+	r.log.Info("scan failed", "err", result.err)
+	now := time.Now()
+	s.full, s.fullAt, s.fullFrom = true, now.Add(s.retry), now.Add(s.retry)
+	s.retry = min(2*s.retry, scanRetryMax)
+}
+
+// wait is how long the loop may sleep.
+func (r *folderRunner) wait(s *scanState, now time.Time, rescan time.Time, held bool) time.Duration {
+	const idle = time.Hour
+	next := now.Add(idle)
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	earlier(r.in.next())
+	earlier(rescan)
+	if s.full && !s.running {
+		earlier(s.fullAt)
+	}
+	if held {
+		earlier(now.Add(r.e.cfg.Watch.MaxHold / 50))
+	}
+	return max(time.Until(next), 0)
+}
