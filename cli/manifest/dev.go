@@ -68,6 +68,7 @@ type Dev struct {
 	Path string `json:"-"`
 	Line int    `json:"-"`
 
+	field     string // dotted path of the environment, empty in the flat form
 	positions map[string]position
 }
 
