@@ -5,12 +5,10 @@ package root
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
@@ -77,5 +75,5 @@ func quietLibraries() {
 	if os.Getenv("OKTETO_DEBUG") != "" {
 		return
 	}
-	klog.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(io.Discard, nil)))
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 }

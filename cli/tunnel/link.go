@@ -1,0 +1,123 @@
+package tunnel
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// probeInterval and probeLimit bound how long a path that swallows packets
+	// goes unnoticed.
+	probeInterval = 5 * time.Second
+	probeLimit    = 5 * time.Second
+	// wakeCheck is how often the clocks are compared, wakeJump the difference
+	// that means the laptop slept, wakeLimit what a probe has after that.
+	wakeCheck = time.Second
+	wakeJump  = 3 * time.Second
+	wakeLimit = 2 * time.Second
+	// firstRetry and lastRetry bound the time between attempts to connect. The
+	// second is also how long at most a path that works again goes unused.
+	firstRetry = 25 * time.Millisecond
+	lastRetry  = time.Second
+	// attempts that may be under way: on a path that swallows packets each
+	// hangs, and only one that began after the path is back gets through.
+	maxAttempts = 5
+	// attemptLimit ends an attempt.
+	attemptLimit = 10 * time.Second
+)
+
+// Options of a Link.
+type Options struct {
+	// Dial opens a stream to the SSH server of the pod that is current.
+	Dial func(ctx context.Context) (net.Conn, error)
+	Credentials
+	Log *slog.Logger
+}
+
+// Link keeps two SSH connections to the pod: one for what people wait for, one
+// for bulk data. It reconnects each on its own, with growing pauses, for as long
+// as Run runs.
+type Link struct {
+	board             *board
+	interactive, bulk *keeper
+}
+
+// NewLink returns a link that connects when Run runs.
+func NewLink(o Options) *Link {
+	connect := func(ctx context.Context) (*Client, error) {
+		conn, err := o.Dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return Handshake(ctx, conn, o.Credentials)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &board{changed: make(chan struct{})}
+	return &Link{
+		board:       b,
+		interactive: newKeeper(b, connect, o.Log.With("conn", "interactive")),
+		bulk:        newKeeper(b, connect, o.Log.With("conn", "bulk")),
+	}
+}
+
+// Run keeps the connections until ctx ends, and closes them.
+func (l *Link) Run(ctx context.Context) {
+	var group sync.WaitGroup
+	group.Go(func() { l.interactive.run(ctx) })
+	group.Go(func() { l.bulk.run(ctx) })
+	group.Wait()
+}
+
+// Interactive returns the connection for terminals, commands and forwards, and
+// waits until there is one.
+func (l *Link) Interactive(ctx context.Context) (*Client, error) { return l.interactive.client(ctx) }
+
+// Bulk returns the connection for synchronization, and waits until there is one.
+func (l *Link) Bulk(ctx context.Context) (*Client, error) { return l.bulk.client(ctx) }
+
+// Retry tries at once to connect what is not connected: the caller knows that
+// something has changed, such as that there is a new pod. With drop, what is
+// connected is connected anew.
+func (l *Link) Retry(drop bool) {
+	l.interactive.retry(drop)
+	l.bulk.retry(drop)
+}
+
+// Status of a link.
+type Status struct {
+	// Connected says that both connections are up.
+	Connected bool
+	// Err is why the last attempt failed, while not connected.
+	Err error
+}
+
+// Status returns how the link is now, and a channel that is closed when that has
+// changed.
+func (l *Link) Status() (Status, <-chan struct{}) {
+	l.board.mu.Lock()
+	defer l.board.mu.Unlock()
+	a, b := l.interactive, l.bulk
+	return Status{
+		Connected: a.current != nil && b.current != nil,
+		Err:       cmp.Or(a.err, b.err),
+	}, l.board.changed
+}
+
+// board is what the two keepers and those who wait for them share.
+type board struct {
+	mu sync.Mutex // protects the following, and the keepers' state
+	// changed is closed and replaced at each change.
+	changed chan struct{}
+}
+
+// announce wakes who waits; mu is held.
+func (b *board) announce() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
