@@ -5,6 +5,7 @@
 package health
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -21,12 +22,12 @@ type Check struct {
 
 // Handler serves /healthz and /readyz.
 type Handler struct {
-	checks   func() []Check
+	checks   func(context.Context) []Check
 	stopping atomic.Bool
 }
 
 // New handler; checks is asked at each request of /readyz.
-func New(checks func() []Check) *Handler { return &Handler{checks: checks} }
+func New(checks func(context.Context) []Check) *Handler { return &Handler{checks: checks} }
 
 // Stop makes /readyz answer 503 from now on: the supervisor is ending.
 func (h *Handler) Stop() { h.stopping.Store(true) }
@@ -38,8 +39,8 @@ func (h *Handler) Healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 // Readyz answers 200 if all checks are OK, else 503.
-func (h *Handler) Readyz(w http.ResponseWriter, _ *http.Request) {
-	checks := h.checks()
+func (h *Handler) Readyz(w http.ResponseWriter, r *http.Request) {
+	checks := h.checks(r.Context())
 	if h.stopping.Load() {
 		checks = append(checks, Check{Name: "supervisor", Message: "stopping"})
 	}

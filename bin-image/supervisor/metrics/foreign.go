@@ -31,16 +31,16 @@ type Foreign struct {
 	Service string
 	// Open gets the page in Prometheus' text format.
 	Open func(ctx context.Context) (io.ReadCloser, error)
-	// Accept says which families to pass on.
-	Accept func(name string) bool
+	// Translate changes the families to those to pass on.
+	Translate func(map[string]*dto.MetricFamily)
 
 	up prometheus.Gauge
 }
 
 // NewForeign page.
-func NewForeign(service string, open func(context.Context) (io.ReadCloser, error), accept func(string) bool) *Foreign {
+func NewForeign(service string, open func(context.Context) (io.ReadCloser, error), translate func(map[string]*dto.MetricFamily)) *Foreign {
 	return &Foreign{
-		Service: service, Open: open, Accept: accept,
+		Service: service, Open: open, Translate: translate,
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "service_metrics_up",
 			Help:        "Whether the metrics of the service itself could be read at the last scrape.",
@@ -63,8 +63,10 @@ func (f *Foreign) fetch(ctx context.Context) map[string]*dto.MetricFamily {
 		return nil
 	}
 	f.up.Set(1)
+	f.Translate(families)
 	maps.DeleteFunc(families, func(name string, family *dto.MetricFamily) bool {
-		if !f.Accept(name) {
+		// Runtime and process families are collected for all services alike.
+		if !strings.HasPrefix(name, namespace+"_") {
 			return true
 		}
 		family.Metric = slices.DeleteFunc(family.Metric, leaks)

@@ -17,9 +17,8 @@ import (
 // Config of a service.
 type Config struct {
 	Name string
-	// Command is asked before each start; first is true the first time, last
-	// is the end before.
-	Command func(first bool, last *Ended) child.Spec
+	// Command is asked before each start; first is true until one succeeds.
+	Command func(first bool) child.Spec
 	// Probe answers nil once the service works. It is asked until it does, and
 	// from then on each ProbeEvery.
 	Probe func(ctx context.Context) error
@@ -90,8 +89,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	if !s.pause(ctx) {
 		return ctx.Err()
 	}
-	last := s.Status().Last
-	spec := s.cfg.Command(!s.started, last)
+	spec := s.cfg.Command(!s.started)
 	before := s.oomKills()
 	out, err := s.startOutput(&spec)
 	if err != nil {
@@ -151,7 +149,6 @@ func (s *Service) pause(ctx context.Context) bool {
 func (s *Service) failedStart(err error) error {
 	cause := s.diagnose()
 	s.wait = s.backoff.Failed(0)
-	s.started = true
 	s.update(func(st *Status) {
 		st.Phase, st.PID = Waiting, 0
 		st.Last = &Ended{Reason: ReasonStart, At: time.Now(), Cause: cause}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strings"
 
 	"okteto/bin-image/supervisor/metrics"
 	"okteto/bin-image/supervisor/service"
+	"okteto/bin-image/supervisor/syncstat"
 	"okteto/internal/contract"
 )
 
@@ -21,11 +21,12 @@ func (s *supervisor) sources() metrics.Sources {
 			}
 			return all
 		},
-		Orphans: s.reaper.Orphans,
+		Orphans:    s.reaper.Orphans,
+		Collectors: append(s.watcher.Collectors(), syncstat.NewCollector(s.syncState)),
 		Foreign: []*metrics.Foreign{
 			metrics.NewForeign(contract.SyncthingBinary, func(ctx context.Context) (io.ReadCloser, error) {
 				return s.sync.Open(ctx, "/metrics", nil)
-			}, ours),
+			}, metrics.TranslateSyncthing),
 		},
 	}
 	if s.memory != nil {
@@ -33,15 +34,10 @@ func (s *supervisor) sources() metrics.Sources {
 	}
 	if s.opts.Remote {
 		src.Foreign = append(src.Foreign, metrics.NewForeign(contract.RemoteBinary,
-			metrics.UnixSocket(s.opts.RemoteMetricsSocket), ours))
+			metrics.UnixSocket(s.opts.RemoteMetricsSocket), metrics.AsIs))
 	}
 	return src
 }
-
-// ours says that a family is one of this project's. Runtime and process families
-// are collected for all services alike instead, and Syncthing's own name the
-// folders' paths.
-func ours(family string) bool { return strings.HasPrefix(family, "okteto_") }
 
 // handler of everything that listens on the pod network.
 func (s *supervisor) handler() http.Handler {

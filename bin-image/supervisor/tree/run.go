@@ -17,6 +17,7 @@ import (
 	"okteto/bin-image/supervisor/metrics"
 	"okteto/bin-image/supervisor/service"
 	"okteto/bin-image/supervisor/syncapi"
+	"okteto/bin-image/supervisor/syncstat"
 	"okteto/internal/contract"
 )
 
@@ -26,10 +27,13 @@ type supervisor struct {
 	log      *slog.Logger
 	reaper   *child.Reaper
 	memory   *cgroup.Memory // nil where the cgroup cannot be seen
-	sync     *syncapi.Client
 	services []*service.Service
 	health   *health.Handler
 	metrics  *metrics.Registry
+
+	sync      *syncapi.Client
+	syncState *syncstat.Source
+	watcher   *syncstat.Watcher
 }
 
 // Run keeps the services alive until ctx is done, which is what the program's
@@ -67,6 +71,8 @@ func Run(ctx context.Context, opts Options) error {
 // assemble makes the services; nothing runs yet.
 func (s *supervisor) assemble() {
 	s.sync = syncapi.NewClient(s.opts.SyncthingAddress, s.configPath())
+	s.syncState = syncstat.NewSource(s.sync, s.configPath(), s.opts.DataDir)
+	s.watcher = syncstat.NewWatcher(s.sync, s.configPath(), s.log)
 	s.services = append(s.services, service.New(s.reaper, s.syncthing()))
 	if s.opts.Remote {
 		s.services = append(s.services, service.New(s.reaper, s.remote()))
@@ -88,6 +94,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	for _, svc := range s.services {
 		root.Add(svc)
 	}
+	root.Add(s.watcher)
 	if s.opts.MetricsAddress != metricsOff {
 		root.Add(&metrics.Listener{Address: s.opts.MetricsAddress, Handler: s.handler(), Log: s.log})
 	}
@@ -125,7 +132,7 @@ func (s *supervisor) event(e suture.Event) {
 }
 
 // checks are the lines of /readyz.
-func (s *supervisor) checks() []health.Check {
+func (s *supervisor) checks(ctx context.Context) []health.Check {
 	checks := make([]health.Check, 0, len(s.services))
 	for _, svc := range s.services {
 		status := svc.Status()
@@ -133,5 +140,35 @@ func (s *supervisor) checks() []health.Check {
 			Name: status.Name, OK: status.Phase == service.Ready, Message: status.Summary(),
 		})
 	}
+	for _, f := range s.syncState.Snapshot(ctx).Folders {
+		check := health.Check{Name: "folder " + f.ID, OK: true, Message: f.State}
+		switch {
+		case f.State == "error":
+			check.OK, check.Message = false, "stopped, see the log"
+			if cause := diskFull(s.folderRoot(f.ID), s.opts.DataDir); cause != nil {
+				check.Message += " (" + cause.ID + ")"
+			}
+		case f.PullErrors > 0:
+			check.OK, check.Message = false, fmt.Sprintf("%d items cannot be written, see the log", f.PullErrors)
+			if cause := diskFull(s.folderRoot(f.ID)); cause != nil {
+				check.Message += " (" + cause.ID + ")"
+			}
+		}
+		checks = append(checks, check)
+	}
 	return checks
+}
+
+// folderRoot is the directory of a folder, or empty.
+func (s *supervisor) folderRoot(id string) string {
+	config, err := syncapi.ReadConfig(s.configPath())
+	if err != nil {
+		return ""
+	}
+	for _, f := range config.Folders {
+		if f.ID == id {
+			return f.Path
+		}
+	}
+	return ""
 }

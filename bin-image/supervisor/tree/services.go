@@ -17,12 +17,9 @@ import (
 	"okteto/internal/contract"
 )
 
-// Exit codes of the syncthing daemon that mean more than failure. Syncthing's own
-// are in its lib/svcutil (ExitRestart); the other is EX_DATAERR of sysexits(3).
-const (
-	exitRestart  = 3
-	exitDatabase = 65
-)
+// exitRestart is the exit code by which Syncthing asks to be started again
+// (svcutil.ExitRestart in its lib/svcutil), as after POST rest/system/restart.
+const exitRestart = 3
 
 func (s *supervisor) configPath() string {
 	return filepath.Join(s.opts.SyncthingHome, contract.SyncthingConfigFile)
@@ -32,13 +29,9 @@ func (s *supervisor) configPath() string {
 func (s *supervisor) syncthing() service.Config {
 	return service.Config{
 		Name: contract.SyncthingBinary,
-		Command: func(first bool, last *service.Ended) child.Spec {
+		Command: func(first bool) child.Spec {
 			args := []string{"--config", s.opts.SyncthingHome, "--data", s.opts.DataDir}
-			// A database that cannot be read is made anew from the files; the
-			// sync protocol then finds out what differs.
-			broken := last != nil && last.Exit.Code == exitDatabase && last.Exit.Signal == 0
-			if first && s.opts.Reset || broken {
-				s.log.Info("resetting the sync database", "service", contract.SyncthingBinary, "asked", first && s.opts.Reset)
+			if first && s.opts.Reset {
 				args = append(args, "--reset-database")
 			}
 			return child.Spec{
@@ -85,7 +78,7 @@ func (s *supervisor) syncthingEnv(environ []string) []string {
 func (s *supervisor) remote() service.Config {
 	return service.Config{
 		Name: contract.RemoteBinary,
-		Command: func(bool, *service.Ended) child.Spec {
+		Command: func(bool) child.Spec {
 			// Sessions inherit the environment and the working directory of
 			// the container through it.
 			return child.Spec{Path: filepath.Join(s.opts.BinDir, contract.RemoteBinary), Env: os.Environ()}
