@@ -5,10 +5,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/spf13/pflag"
 )
 
 func main() {
@@ -26,7 +29,7 @@ func main() {
 
 // report prints an error once and says the exit status.
 func report(out *os.File, err error) int {
-	if err == nil {
+	if err == nil || errors.Is(err, pflag.ErrHelp) {
 		return 0
 	}
 	fmt.Fprintln(out, "error:", err)

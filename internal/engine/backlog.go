@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // backlog is what waits for a scan. In a storm, half of each batch is the
 // oldest and half the newest, so that a save in the middle of a build is not
 // behind ten thousand files.
@@ -13,6 +15,7 @@ func newBacklog() backlog { return backlog{items: map[string]due{}} }
 func (b *backlog) add(d due) {
 	if old, ok := b.items[d.path]; ok {
 		d.since = old.since
+		d.removed = d.removed && old.removed
 		d.tree = d.tree || old.tree
 	} else {
 		b.order = append(b.order, d.path)
@@ -51,5 +54,39 @@ func (b *backlog) pick(out []due, path string) []due {
 		delete(b.items, path)
 		return append(out, d)
 	}
+	return out
+}
+
+// removals are the paths that were removed, oldest first, and when the latest
+// was.
+func (b *backlog) removals() (removed []due, latest time.Time) {
+	for _, path := range b.order {
+		d := b.items[path]
+		if !d.removed {
+			continue
+		}
+		removed = append(removed, d)
+		if d.at.After(latest) {
+			latest = d.at
+		}
+	}
+	return removed, latest
+}
+
+// takeOthers is take without removals.
+func (b *backlog) takeOthers(n int) []due {
+	others, removed := newBacklog(), newBacklog()
+	for _, path := range b.order {
+		if d := b.items[path]; d.removed {
+			removed.add(d)
+		} else {
+			others.add(d)
+		}
+	}
+	out := others.take(n)
+	for _, path := range others.order {
+		removed.add(others.items[path])
+	}
+	*b = removed
 	return out
 }

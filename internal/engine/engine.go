@@ -42,6 +42,7 @@ type Engine struct {
 	order   []string // folder ids as configured
 	track   *tracker
 	metrics *metrics
+	halts   *halts
 
 	started chan struct{} // closed when the model runs its folders
 	once    sync.Once
@@ -74,22 +75,40 @@ func New(c Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e.wrapper = config.Wrap(filepath.Join(c.Home, contract.SyncthingConfigFile), raw, e.id, e.events)
 	fresh, err := e.openDatabase(raw)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range c.Folders {
-		if err := prepareRoot(f, fresh); err != nil {
-			// The folder will be in an error state; the others work.
-			e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
-		}
+	if err := e.prepareFolders(fresh, raw); err != nil {
+		e.db.Close()
+		return nil, err
 	}
 	if err := e.assemble(); err != nil {
 		e.db.Close()
 		return nil, err
 	}
 	return e, nil
+}
+
+// prepareFolders makes roots and markers, and looks at each folder before it is
+// scanned. It ends with the configuration that the parts share.
+func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
+	var err error
+	if e.halts, err = loadHalts(e.cfg.Home); err != nil {
+		return err
+	}
+	for i, f := range e.cfg.Folders {
+		if err := prepareRoot(f, fresh); err != nil {
+			// The folder will be in an error state; the others work.
+			e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
+		}
+		if err := e.guardStart(f); err != nil {
+			return err
+		}
+		raw.Folders[i].Paused = e.halts.get(f.ID) != ""
+	}
+	e.wrapper = config.Wrap(filepath.Join(e.cfg.Home, contract.SyncthingConfigFile), raw, e.id, e.events)
+	return nil
 }
 
 // setLocations points Syncthing's globals at our folders.
@@ -201,8 +220,28 @@ func (e *Engine) startFolders(ctx context.Context) {
 		}
 	}
 	e.tree.Add(e.model)
-	e.tree.Add(e.link)
 	close(e.started)
+	// Peers are met when we know what we have: the first thing they learn is
+	// the whole index, and nothing could be received earlier anyway.
+	for _, id := range e.order {
+		e.awaitFirstScan(ctx, id)
+	}
+	e.tree.Add(e.link)
+}
+
+// awaitFirstScan returns when a folder has scanned once, or failed to.
+func (e *Engine) awaitFirstScan(ctx context.Context, folder string) {
+	for ctx.Err() == nil {
+		// The ignore file itself is never scanned: this only waits.
+		err := e.folders[folder].scan(ctx, []string{contract.IgnoreFile})
+		if !errors.Is(err, model.ErrFolderMissing) && !errors.Is(err, model.ErrFolderNotRunning) {
+			return
+		}
+		select { // the model is still starting the folder
+		case <-ctx.Done():
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // Close releases what New opened when Serve will not run.

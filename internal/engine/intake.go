@@ -51,6 +51,7 @@ type due struct {
 	path      string
 	since, at time.Time // first and latest change
 	tree      bool
+	removed   bool
 }
 
 func newIntake(o WatchOptions) *intake {
@@ -152,7 +153,7 @@ func (in *intake) take(now time.Time) []due {
 				in.open--
 			}
 			delete(in.items, path)
-			out = append(out, due{path, item.since, item.at, item.tree})
+			out = append(out, due{path, item.since, item.at, item.tree, stage(s) == stageRemoved})
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ type folderRunner struct {
 	state      WatchState
 	lastAt     time.Time // end of the last full scan
 	took       time.Duration
+	root       os.FileInfo // the root as it was when the folder started
 }
 
 // changeBuffer is how many observations may wait for the runner; the kernel's
@@ -61,6 +63,7 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 		state: WatchState{Mode: "off"},
 	}
 	r.loadIgnores()
+	r.noteRoot()
 	return r
 }
 

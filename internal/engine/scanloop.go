@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/syncthing/syncthing/lib/model"
 	"github.com/syncthing/syncthing/lib/osutil"
 	"github.com/syncthing/syncthing/lib/protocol"
 
@@ -20,6 +21,11 @@ const (
 	// pollFactor bounds the share of time spent scanning where events cannot
 	// be had: one part in pollFactor.
 	pollFactor = 25
+	// guardBurst removals at once are looked at as a whole, once there has been
+	// none for guardRest, or after guardHold.
+	guardBurst = 32
+	guardRest  = 100 * time.Millisecond
+	guardHold  = 3 * time.Second
 	// scanRetryMin and scanRetryMax space out scans of a folder in error.
 	scanRetryMin = time.Second
 	scanRetryMax = 30 * time.Second
@@ -156,7 +162,10 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 			return false
 		}
 	}
-	batch := s.backlog.take(scanBatch)
+	var batch []due
+	if batch, held = r.takeGuarded(s, now, held); batch == nil {
+		return held
+	}
 	if r.in.open > 0 {
 		free := batch[:0:0]
 		for _, d := range batch {
@@ -173,6 +182,25 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 		r.run(ctx, s, batch, false)
 	}
 	return held
+}
+
+// takeGuarded takes the next batch. A burst of removals is held until it is
+// over, and then looked at as a whole.
+func (r *folderRunner) takeGuarded(s *scanState, now time.Time, held bool) ([]due, bool) {
+	removed, latest := s.backlog.removals()
+	if !r.f.GuardRoot || len(removed) < guardBurst {
+		return s.backlog.take(scanBatch), held
+	}
+	if now.Sub(latest) < guardRest && now.Sub(removed[0].since) < guardHold {
+		return s.backlog.takeOthers(scanBatch), true
+	}
+	if reason := r.guardBatch(removed); reason != "" {
+		s.backlog.clear()
+		r.e.halt(r.f.ID, reason)
+		return nil, false
+	}
+	// The whole burst in one scan, so that it is not looked at in pieces.
+	return s.backlog.take(max(scanBatch, len(s.backlog.items))), held
 }
 
 // scanRoot is what the engine really scans for a path: the topmost directory
@@ -199,6 +227,12 @@ func (r *folderRunner) run(ctx context.Context, s *scanState, batch []due, full 
 
 func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) scanResult {
 	if full {
+		if r.f.GuardRoot {
+			if reason := r.guardFull(); reason != "" {
+				r.e.halt(r.f.ID, reason)
+				return scanResult{full: true}
+			}
+		}
 		return scanResult{full: true, err: r.scan(ctx, nil)}
 	}
 	// A scan waits for a running pull anyway; by then most of what is in the
@@ -270,7 +304,7 @@ func (r *folderRunner) finished(s *scanState, result scanResult) {
 		s.retry = scanRetryMin
 		return
 	}
-	if errors.Is(result.err, context.Canceled) {
+	if errors.Is(result.err, context.Canceled) || errors.Is(result.err, model.ErrFolderPaused) {
 		return
 	}
 	// The folder is in error: its root or marker is missing, or the disk

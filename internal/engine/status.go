@@ -139,6 +139,9 @@ func (e *Engine) folderStatus(id string) FolderStatus {
 	if err != nil {
 		s.Error = err.Error()
 	}
+	if reason := e.halts.get(id); reason != "" {
+		s.State, s.Error = stateStopped, reason
+	}
 	if snap, err := e.model.DBSnapshot(id); err == nil {
 		local, global := snap.LocalSize(), snap.GlobalSize()
 		s.Files, s.Bytes = local.Files, local.Bytes

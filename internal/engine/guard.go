@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/syncthing/syncthing/lib/config"
+	"github.com/syncthing/syncthing/lib/db"
+	"github.com/syncthing/syncthing/lib/osutil"
+	"github.com/syncthing/syncthing/lib/protocol"
+)
+
+const (
+	// haltsFile in Home keeps the folders that were stopped, over restarts.
+	haltsFile = "stopped.json"
+	// guardFiles is how many files must be lost before the share counts, so
+	// that small trees can be worked on freely.
+	guardFiles = 100
+	// guardShare: one part in guardShare of all files, lost at once, stops.
+	guardShare = 2
+	// guardRoot is how many files a folder must have had for its root's being
+	// empty to stop it.
+	guardRoot = 5
+)
+
+// halts are the folders that a guard has stopped, with the reason.
+type halts struct {
+	path string
+
+	mu      sync.Mutex
+	reasons map[string]string // protected by mu
+}
+
+func loadHalts(home string) (*halts, error) {
+	h := &halts{path: filepath.Join(home, haltsFile), reasons: map[string]string{}}
+	content, err := os.ReadFile(h.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read stopped folders: %w", err)
+	}
+	if err := json.Unmarshal(content, &h.reasons); err != nil || h.reasons == nil {
+		h.reasons = map[string]string{} // damaged: the guards look again anyway
+	}
+	return h, nil
+}
+
+func (h *halts) get(folder string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reasons[folder]
+}
+
+// set notes a reason; an empty one forgets the folder.
+func (h *halts) set(folder, reason string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if reason == "" {
+		delete(h.reasons, folder)
+	} else {
+		h.reasons[folder] = reason
+	}
+	content, err := json.Marshal(h.reasons)
+	if err != nil {
+		return fmt.Errorf("note stopped folders: %w", err)
+	}
+	temp := h.path + ".tmp"
+	if err := os.WriteFile(temp, content, 0o600); err != nil {
+		return fmt.Errorf("note stopped folders: %w", err)
+	}
+	if err := os.Rename(temp, h.path); err != nil {
+		return fmt.Errorf("note stopped folders: %w", err)
+	}
+	return nil
+}
+
+// halt stops a folder: nothing is sent or received until Resume.
+func (e *Engine) halt(folder, reason string) {
+	e.log.Warn("folder stopped", "folder", folder, "reason", reason)
+	if err := e.halts.set(folder, reason); err != nil {
+		e.log.Warn("remember stopped folder", "folder", folder, "err", err)
+	}
+	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = true }); err != nil {
+		e.log.Error("stop folder", "folder", folder, "err", err)
+	}
+}
+
+// Resume lets a folder that a guard has stopped go on: what was deleted here is
+// deleted on the other side. It returns when the folder has been scanned.
+func (e *Engine) Resume(ctx context.Context, folder string) error {
+	r, ok := e.folders[folder]
+	if !ok {
+		return fmt.Errorf("resume: no folder %s", folder)
+	}
+	if e.halts.get(folder) == "" {
+		return nil
+	}
+	if err := e.halts.set(folder, ""); err != nil {
+		return err
+	}
+	if err := prepareRoot(r.f, true); err != nil {
+		return err
+	}
+	r.noteRoot()
+	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = false }); err != nil {
+		return err
+	}
+	select {
+	case r.rewatch <- struct{}{}: // the watcher may hold the old root
+	default:
+	}
+	return e.Scan(ctx, folder)
+}
+
+// guardStart looks at a folder before its first scan, when the engine has its
+// database but does not run yet.
+func (e *Engine) guardStart(f Folder) error {
+	if !f.GuardRoot || e.halts.get(f.ID) != "" {
+		return nil
+	}
+	set, err := db.NewFileSet(f.ID, e.db)
+	if err != nil {
+		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
+	}
+	snap, err := set.Snapshot()
+	if err != nil {
+		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
+	}
+	defer snap.Release()
+	if reason := lostFiles(f.Path, snap); reason != "" {
+		e.log.Warn("folder stopped", "folder", f.ID, "reason", reason)
+		return e.halts.set(f.ID, reason)
+	}
+	return nil
+}
+
+// lostFiles compares the database with the disk and says why the folder should
+// stop; empty: it need not.
+func lostFiles(root string, snap *db.Snapshot) string {
+	had, lost := 0, 0
+	gone := "" // a directory that is gone, with everything below
+	snap.WithHaveTruncated(protocol.LocalDeviceID, func(f protocol.FileInfo) bool {
+		if f.IsDeleted() || f.IsInvalid() || f.IsDirectory() {
+			return true
+		}
+		had++
+		if gone != "" && strings.HasPrefix(f.Name, gone) {
+			lost++
+			return true
+		}
+		path := filepath.Join(root, osutil.NativeFilename(f.Name))
+		if missing(path) {
+			lost++
+			gone = ""
+			if dir := filepath.Dir(f.Name); dir != "." && missing(filepath.Dir(path)) {
+				gone = dir + "/"
+			}
+		}
+		return true
+	})
+	return lossReason(had, lost)
+}
+
+func lossReason(had, lost int) string {
+	switch {
+	case had >= guardRoot && lost == had:
+		return fmt.Sprintf("all %d files are gone: the folder was emptied, replaced or unmounted", had)
+	case lost >= guardFiles && lost*guardShare >= had:
+		return fmt.Sprintf("%d of %d files are gone", lost, had)
+	}
+	return ""
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// guardBatch looks at removals before they are scanned.
+func (r *folderRunner) guardBatch(removed []due) string {
+	snap, err := r.e.model.DBSnapshot(r.f.ID)
+	if err != nil {
+		return ""
+	}
+	defer snap.Release()
+	had := snap.LocalSize().Files + snap.LocalSize().Symlinks
+	lost := 0
+	for _, d := range removed {
+		if !missing(filepath.Join(r.f.Path, d.path)) {
+			continue
+		}
+		name := osutil.NormalizedFilename(d.path)
+		f, ok := snap.Get(protocol.LocalDeviceID, name)
+		switch {
+		case !ok || f.IsDeleted() || f.IsInvalid():
+		case !f.IsDirectory():
+			lost++
+		default:
+			snap.WithPrefixedHaveTruncated(protocol.LocalDeviceID, name, func(below protocol.FileInfo) bool {
+				if !below.IsDirectory() && !below.IsDeleted() && !below.IsInvalid() {
+					lost++
+				}
+				return true
+			})
+		}
+	}
+	// Removals below a removed directory are counted twice; never report more
+	// than there was.
+	return lossReason(had, min(lost, had))
+}
+
+// guardFull looks at the whole folder before a full scan.
+func (r *folderRunner) guardFull() string {
+	if reason := r.rootChanged(); reason != "" {
+		return reason
+	}
+	snap, err := r.e.model.DBSnapshot(r.f.ID)
+	if err != nil {
+		return ""
+	}
+	defer snap.Release()
+	return lostFiles(r.f.Path, snap)
+}
+
+// noteRoot remembers which directory the root is.
+func (r *folderRunner) noteRoot() {
+	info, err := os.Stat(r.f.Path)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.root = nil
+	if err == nil {
+		r.root = info
+	}
+}
+
+// rootChanged says that the root is another directory than it was; empty: it is
+// the same, or missing, which the engine itself reports.
+func (r *folderRunner) rootChanged() string {
+	r.mu.Lock()
+	before := r.root
+	r.mu.Unlock()
+	now, err := os.Stat(r.f.Path)
+	if err != nil || before == nil || os.SameFile(before, now) {
+		return ""
+	}
+	return "the folder's root is not the directory it was: it was replaced, unmounted or mounted over"
+}
