@@ -36,7 +36,7 @@ func (b *Backoff) exhausted() float64 {
 func (b *Backoff) Failed(ran time.Duration) time.Duration {
 	b.Ran(ran)
 	b.failures = min(b.failures+1, b.exhausted())
-	if b.failures < 2 {
+	if b.failures < 1.5 {
 		return 0
 	}
 	wait := min(float64(b.Max), float64(b.Min)*math.Exp2(b.failures-2))
