@@ -65,8 +65,9 @@ func (m *Manager) acceptReverse(client *tunnel.Client, listener net.Listener, r 
 			m.serve(conn, func(ctx context.Context) (net.Conn, error) { return dialLoopback(ctx, r.LocalPort) })
 		})
 	}
-	if m.ctx.Err() == nil {
-		<-client.Done() // the listener ends with its connection
+	select { // the listener ends with its connection, or with m
+	case <-m.ctx.Done():
+	case <-client.Done():
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,26 @@ type Client struct {
 	conn *countingConn
 	done chan struct{}
 	err  error // set before done is closed
+
+	mu     sync.Mutex // protects the following
+	setups map[string]error
+}
+
+// Once runs setup at the first call with this name on this connection, and
+// returns its error then and later: some things, such as the handler of a channel
+// type, a connection can have only once.
+func (c *Client) Once(name string, setup func() error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err, done := c.setups[name]
+	if !done {
+		err = setup()
+		if c.setups == nil {
+			c.setups = make(map[string]error)
+		}
+		c.setups[name] = err
+	}
+	return err
 }
 
 // Done is closed when the connection has ended; Err says why.
