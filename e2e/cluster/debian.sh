@@ -20,7 +20,6 @@ mapfile -t sources < <(grep -lsE '^(URIs:|deb ).*/debian(-security)?/?( |$)' \
 [ "${#sources[@]}" -gt 0 ] || fail "no Debian mirror in /etc/apt/sources.list or sources.list.d"
 # The node image wants bookworm's systemd and containerd, whatever runs here.
 import() {
-  set -o pipefail
   mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \

@@ -22,11 +22,15 @@ fail() {
   exit 1
 }
 
-# quietly COMMAND...: shows the command's output only if it fails.
+# quietly COMMAND...: shows the command's output only if it fails. The command runs
+# in the background because a function in a condition goes on after its errors.
 quietly() {
-  local out status=0
-  out=$("$@" 2>&1) || status=$?
-  [ "$status" = 0 ] || printf '%s\n' "$out" >&2
+  local log status=0
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 &
+  wait $! || status=$?
+  [ "$status" = 0 ] || cat "$log" >&2
+  rm -f "$log"
   return "$status"
 }
 
