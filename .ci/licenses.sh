@@ -20,7 +20,8 @@ GOOS=linux CGO_ENABLED=0 go list -deps -tags noassets -f \
 
 # notices FOLDER: the licence files right in a folder.
 notices() {
-  find "$1" -maxdepth 1 -type f | grep -iE '/(licen[cs]e|copying|notice|copyright|patents|authors)[^/]*$' | LC_ALL=C sort
+  find "$1" -maxdepth 1 -type f ! -name '*.go' \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' \
+    -o -iname 'copyright*' -o -iname 'patents*' -o -iname 'authors*' \) | LC_ALL=C sort
 }
 
 section() { printf '\n%s\n%s\n\n' "$(printf '=%.0s' {1..78})" "$1"; }
