@@ -1,0 +1,368 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"okteto/internal/contract"
+	"okteto/internal/engine"
+	"okteto/internal/identity"
+)
+
+// TestMain lets the test program be the okteto that Start runs.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == "syncthing" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err := Serve(ctx, ServeOptions{Home: os.Args[3], Parent: os.Stdin, Ready: os.Stdout, Log: os.Stderr})
+		if err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if home := os.Getenv("OKTETO_TEST_PARENT"); home != "" {
+		testParent()
+	}
+	os.Exit(m.Run())
+}
+
+// world is a laptop and a pod on this machine.
+type world struct {
+	t        *testing.T
+	identity identity.Environment
+	home     string
+	laptop   string
+	pod      string
+	podHome  string
+	podStop  func()
+	podAddr  string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	id, err := identity.NewEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := t.TempDir()
+	w := &world{
+		t: t, identity: id, home: filepath.Join(base, "home"), laptop: filepath.Join(base, "laptop"),
+		pod: filepath.Join(base, "pod"), podHome: filepath.Join(base, "podhome"), podAddr: "127.0.0.1:0",
+	}
+	for _, dir := range []string{w.home, w.laptop, w.pod, w.podHome} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func (w *world) folders() []Folder {
+	return []Folder{{ID: "okteto-1", LocalPath: w.laptop, RemotePath: w.pod}}
+}
+
+// startPod runs the pod's end from the files of the Secret.
+func (w *world) startPod() {
+	w.t.Helper()
+	files, err := PodFiles(PodOptions{Identity: w.identity, Folders: w.folders()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for name, content := range files {
+		content = bytes.ReplaceAll(content, []byte(contract.TrashDir), []byte(filepath.Join(w.podHome, "trash")))
+		if err := os.WriteFile(filepath.Join(w.podHome, name), content, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	config, err := engine.FromXML(engine.XMLOptions{Home: w.podHome, DataDir: w.podHome, ListenAddress: w.podAddr})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e, err := engine.New(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.podAddr = e.ListenAddress()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Serve(ctx) }()
+	ended := false
+	w.podStop = func() {
+		if ended {
+			return
+		}
+		ended = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("pod's engine: %v", err)
+		}
+	}
+	w.t.Cleanup(w.podStop)
+}
+
+func (w *world) options() Options {
+	return Options{Home: w.home, Identity: w.identity, Folders: w.folders(), PeerAddress: w.podAddr}
+}
+
+func (w *world) start() *Daemon {
+	w.t.Helper()
+	d, err := Start(w.t.Context(), w.options())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		if err := d.Stop(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+	})
+	return d
+}
+
+func (w *world) synced(d *Daemon) Progress {
+	w.t.Helper()
+	var last Progress
+	if err := d.WaitSynced(w.t.Context(), func(p Progress) { last = p }); err != nil {
+		log, _ := os.ReadFile(filepath.Join(w.home, contract.SyncthingLogFile))
+		w.t.Fatalf("%v\n%s", err, log)
+	}
+	return last
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func content(path string) string {
+	got, err := os.ReadFile(path)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return string(got)
+}
+
+const patience = 60 * time.Second
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if condition() {
+			return
+		}
+	}
+	t.Fatalf("after %v still not: %s", patience, what)
+}
+
+func TestLaptopWinsAtFirst(t *testing.T) {
+	w := newWorld(t)
+	write(t, filepath.Join(w.laptop, "both.txt"), "laptop")
+	write(t, filepath.Join(w.laptop, "mine.txt"), "mine")
+	write(t, filepath.Join(w.pod, "both.txt"), "pod's, and newer")
+	write(t, filepath.Join(w.pod, "sub/theirs.txt"), "theirs")
+	w.startPod()
+	d := w.start()
+	last := w.synced(d)
+	if got := content(filepath.Join(w.pod, "both.txt")); got != "laptop" {
+		t.Errorf("pod's both.txt: %q", got)
+	}
+	if got := content(filepath.Join(w.pod, "mine.txt")); got != "mine" {
+		t.Errorf("pod's mine.txt: %q", got)
+	}
+	for _, path := range []string{filepath.Join(w.pod, "sub/theirs.txt"), filepath.Join(w.laptop, "sub/theirs.txt")} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, want it gone", path, err)
+		}
+	}
+	if last.RemoteOnly == 0 {
+		t.Error("nothing was said about the pod's own files")
+	}
+	trash := filepath.Join(w.podHome, "trash", "okteto-1")
+	for _, pattern := range []string{"both~*.txt", "sub/theirs~*.txt"} {
+		if found, _ := filepath.Glob(filepath.Join(trash, pattern)); len(found) != 1 {
+			t.Errorf("trash has %v for %s", found, pattern)
+		}
+	}
+	// From now on both sides count.
+	write(t, filepath.Join(w.pod, "later.txt"), "from the pod")
+	eventually(t, "pod's new file on the laptop", func() bool { return content(filepath.Join(w.laptop, "later.txt")) == "from the pod" })
+	if err := os.Remove(filepath.Join(w.pod, "mine.txt")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "pod's deletion on the laptop", func() bool {
+		_, err := os.Lstat(filepath.Join(w.laptop, "mine.txt"))
+		return errors.Is(err, os.ErrNotExist)
+	})
+	if found, _ := filepath.Glob(filepath.Join(w.home, "trash/okteto-1/mine~*.txt")); len(found) != 1 {
+		t.Errorf("laptop's trash has %v", found)
+	}
+}
+
+func TestEditsMadeApartAreKept(t *testing.T) {
+	w := newWorld(t)
+	write(t, filepath.Join(w.laptop, "a.txt"), "a")
+	write(t, filepath.Join(w.laptop, "b.txt"), "b")
+	w.startPod()
+	d := w.start()
+	w.synced(d)
+	if err := d.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(w.pod, "a.txt"), "a from the pod")
+	write(t, filepath.Join(w.laptop, "b.txt"), "b from the laptop")
+	d = w.start()
+	w.synced(d)
+	eventually(t, "both edits on both sides", func() bool {
+		for _, dir := range []string{w.laptop, w.pod} {
+			if content(filepath.Join(dir, "a.txt")) != "a from the pod" || content(filepath.Join(dir, "b.txt")) != "b from the laptop" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestFilesOfTheDaemonArePrivate(t *testing.T) {
+	w := newWorld(t)
+	w.startPod()
+	d := w.start()
+	w.synced(d)
+	for _, name := range []string{
+		contract.SyncthingInfoFile, contract.SyncthingPIDFile, contract.SyncthingKeyFile, contract.SyncthingCertFile,
+		contract.SyncthingLogFile, settingsFile, lockFile,
+	} {
+		info, err := os.Stat(filepath.Join(w.home, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+	}
+	args, err := os.ReadFile("/proc/" + content(filepath.Join(w.home, contract.SyncthingPIDFile)) + "/cmdline")
+	if err == nil && strings.Contains(string(args), w.identity.APIKey) {
+		t.Error("the API key is in the command line")
+	}
+	s, err := ReadStatus(t.Context(), w.home)
+	if err != nil || !s.Connected {
+		t.Errorf("status from outside: %+v, %v", s, err)
+	}
+}
+
+func TestReconnectAfterNewTunnel(t *testing.T) {
+	w := newWorld(t)
+	w.startPod()
+	d := w.start()
+	w.synced(d)
+	w.podStop()
+	w.podAddr = "127.0.0.1:0"
+	w.startPod()
+	if err := d.Reconnect(t.Context(), w.podAddr); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(w.laptop, "after.txt"), "after")
+	eventually(t, "file behind the new tunnel", func() bool { return content(filepath.Join(w.pod, "after.txt")) == "after" })
+}
+
+func TestDaemonThatDiesIsExplained(t *testing.T) {
+	w := newWorld(t)
+	w.startPod()
+	d := w.start()
+	if err := d.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-d.Done()
+	if err := d.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("error %v does not say what happened", err)
+	}
+	w.synced(w.start())
+}
+
+// testParent is an `up` that is killed: it starts a daemon and waits for ever.
+func testParent() {
+	id, err := identity.FromSecret(readParentSecret())
+	if err == nil {
+		_, err = Start(context.Background(), Options{
+			Home: os.Getenv("OKTETO_TEST_PARENT"), Identity: id, PeerAddress: os.Getenv("OKTETO_TEST_PEER"),
+			Folders: []Folder{{ID: "okteto-1", LocalPath: os.Getenv("OKTETO_TEST_DIR"), RemotePath: "/app"}},
+		})
+	}
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		os.Exit(1)
+	}
+	select {}
+}
+
+func readParentSecret() map[string][]byte {
+	data := map[string][]byte{}
+	dir := os.Getenv("OKTETO_TEST_SECRET")
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		data[entry.Name()], _ = os.ReadFile(filepath.Join(dir, entry.Name()))
+	}
+	return data
+}
+
+func TestDaemonDiesWithItsParent(t *testing.T) {
+	w := newWorld(t)
+	secret := t.TempDir()
+	for name, value := range w.identity.SecretData() {
+		if err := os.WriteFile(filepath.Join(secret, name), value, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), "OKTETO_TEST_PARENT="+w.home, "OKTETO_TEST_PEER=127.0.0.1:1", "OKTETO_TEST_DIR="+w.laptop, "OKTETO_TEST_SECRET="+secret)
+	parent.Stderr = os.Stderr
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	info := filepath.Join(w.home, contract.SyncthingInfoFile)
+	eventually(t, "daemon of the other up", func() bool {
+		_, err := ReadInfo(w.home)
+		return err == nil
+	})
+	pid, alive, err := owner(w.home)
+	if err != nil || !alive || pid == 0 {
+		t.Fatalf("owner: %d %v %v", pid, alive, err)
+	}
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	eventually(t, "daemon's end", func() bool {
+		_, alive, err := owner(w.home)
+		return err == nil && !alive
+	})
+	if _, err := ReadInfo(w.home); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("%s left behind: %v, want ErrNotRunning", info, err)
+	}
+}
+
+func TestSecondUpTakesOver(t *testing.T) {
+	w := newWorld(t)
+	w.startPod()
+	first := w.start()
+	w.synced(first)
+	second := w.start()
+	w.synced(second)
+	<-first.Done()
+	write(t, filepath.Join(w.laptop, "x"), "x")
+	eventually(t, "sync by the second", func() bool { return content(filepath.Join(w.pod, "x")) == "x" })
+}
