@@ -1,0 +1,150 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// halfCloser is a connection whose write side closes alone.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+const (
+	// chunk is the most that one SSH packet carries.
+	chunk = 32 << 10
+	// flushTime is how long data that the client has sent before its channel
+	// ended may take to reach a slow target.
+	flushTime = 30 * time.Second
+)
+
+// buffers are reused: idle forwards should cost little, and the garbage
+// collector runs less often.
+var buffers = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
+
+// carry copies both ways until both directions have ended, then closes both.
+type carry struct {
+	conn halfCloser
+	ch   ssh.Channel
+	// closed is closed when the client has closed the channel or is gone.
+	closed chan struct{}
+	// lost tells whether the whole SSH connection has failed.
+	lost    func() bool
+	in, out func(int)
+}
+
+func (c *carry) run(reqs <-chan *ssh.Request) {
+	var wg sync.WaitGroup
+	wg.Add(2)
+	go func() {
+		defer wg.Done()
+		ssh.DiscardRequests(reqs)
+		close(c.closed)
+		// Nobody takes what the target still says.
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = c.conn.SetWriteDeadline(time.Now().Add(flushTime))
+	}()
+	toClient := make(chan struct{})
+	go func() {
+		defer wg.Done()
+		defer close(toClient)
+		c.toClient()
+	}()
+	switch c.toTarget() {
+	case truncated:
+		abort(c.conn)
+	case refused:
+		// The target takes no more. What it has said already still goes to
+		// the client, whose rest is swallowed so that it can go on.
+		_ = c.conn.CloseWrite()
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_, _ = io.Copy(io.Discard, c.ch)
+		}()
+	case complete:
+		_ = c.conn.CloseWrite()
+	}
+	<-toClient
+	_ = c.ch.Close()
+	_ = c.conn.Close()
+	wg.Wait()
+}
+
+// toClient carries what the target says, and its end.
+func (c *carry) toClient() {
+	rerr, werr := pipe(c.ch, c.conn, c.out)
+	switch {
+	case rerr == nil && werr == nil:
+		_ = c.ch.CloseWrite()
+	case errors.Is(rerr, syscall.ECONNRESET):
+		// A close without an EOF is the channel's word for a reset.
+		_ = c.ch.Close()
+	default:
+		// The client is gone, or the other direction has ended the target.
+		_ = c.ch.CloseWrite()
+	}
+}
+
+// outcome of the direction to the target.
+type outcome int
+
+const (
+	complete  outcome = iota
+	refused           // the target reads no more
+	truncated         // the client was lost before its EOF
+)
+
+// toTarget carries what the client says.
+func (c *carry) toTarget() outcome {
+	_, werr := pipe(c.conn, c.ch, c.in)
+	if werr != nil {
+		return refused
+	}
+	select {
+	case <-c.closed:
+		if c.lost() {
+			return truncated
+		}
+	default:
+	}
+	return complete
+}
+
+// abort closes a connection so that its peer sees a reset: a truncated stream
+// must not look like a complete one.
+func abort(conn net.Conn) {
+	if t, ok := conn.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// pipe copies until EOF and tells which side failed.
+func pipe(dst io.Writer, src io.Reader, count func(int)) (rerr, werr error) {
+	bp := buffers.Get().(*[]byte)
+	defer buffers.Put(bp)
+	buf := *bp
+	for {
+		n, err := src.Read(buf)
+		if n > 0 {
+			if _, werr := dst.Write(buf[:n]); werr != nil {
+				return nil, werr
+			}
+			count(n)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err != nil {
+			return err, nil
+		}
+	}
+}
