@@ -37,7 +37,7 @@ func WaitForPod(ctx context.Context, t Target, a *Activation, report func(PodPro
 // channel is closed. Loss of the connection to the API
 // server is no change: watching goes on when it is back.
 func Watch(ctx context.Context, t Target, a *Activation) (<-chan Change, error) {
-	return watch(ctx, t, a)
+	return watchEnvironment(ctx, t, a)
 }
 
 // Deactivate takes the target out of development mode and leaves the original

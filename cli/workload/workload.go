@@ -99,6 +99,13 @@ func (w *Workload) Replicas() int32 {
 	return *n
 }
 
+func (w *Workload) selector() *metav1.LabelSelector {
+	if w.StatefulSet != nil {
+		return w.StatefulSet.Spec.Selector
+	}
+	return w.Deployment.Spec.Selector
+}
+
 func (w *Workload) replicas() *int32 {
 	if w.StatefulSet != nil {
 		return w.StatefulSet.Spec.Replicas
@@ -156,7 +163,7 @@ type Twin struct {
 	// Container is the name of the development container.
 	Container string
 	// Revision identifies the pod template: a pod that carries it in
-	// annotation contract.SpecAnnotation is of this translation.
+	// annotation contract.PodRevisionAnnotation is of this translation.
 	Revision string
 	// Warnings are for the user, one sentence each.
 	Warnings []string

@@ -45,8 +45,24 @@ const (
 	// SpecAnnotation on the twin: digest of the original's spec it was made
 	// from, so that a change of the original rebuilds it. Ours.
 	SpecAnnotation = "dev.okteto.com/original-spec"
-	// DeployedByLabel marks what a pipeline created.
+	// PodRevisionAnnotation on the development pod: digest of the template it
+	// was made from, by which its pod is told from the ones before. Ours.
+	PodRevisionAnnotation = "dev.okteto.com/pod-revision"
+	// VolumeLabelPrefix and a digest of the environment mark the pods that share
+	// its volume (pkg/k8s/apps/translate.go).
+	VolumeLabelPrefix = "dev.okteto.com/volume-"
+	// DeployedByLabel marks what a pipeline created; DeployedInLabel, ours, is
+	// the pipeline's namespace on what it created outside of it.
 	DeployedByLabel = "dev.okteto.com/deployed-by"
+	DeployedInLabel = "dev.okteto.com/deployed-in"
+	// GitDeployLabel is on the ConfigMap of a pipeline, and
+	// LastUpdatedAnnotation says when it was written, in UTC, in the form of
+	// LastUpdatedFormat (pkg/model/const.go, pkg/constants/constants.go).
+	GitDeployLabel        = "dev.okteto.com/git-deploy"
+	LastUpdatedAnnotation = "dev.okteto.com/last-updated"
+	LastUpdatedFormat     = "2006-01-02T15:04:05"
+	// BuilderLabel is on the objects of the namespace's image builder. Ours.
+	BuilderLabel = "dev.okteto.com/builder"
 
 	// KubeRevisionAnnotation is Kubernetes' own and never copied to a twin.
 	KubeRevisionAnnotation = "deployment.kubernetes.io/revision"
@@ -63,6 +79,10 @@ const (
 	// VolumeSuffix makes the claim's name (H); LegacyVolumePrefix did (S, M).
 	VolumeSuffix       = "-okteto"
 	LegacyVolumePrefix = "okteto-"
+
+	// PipelinePrefix makes the name of a pipeline's ConfigMap
+	// (pkg/cmd/pipeline/translate.go).
+	PipelinePrefix = "okteto-git-"
 
 	InitContainer       = "okteto-bin"
 	InitVolumeContainer = "okteto-init-volume"

@@ -1,0 +1,300 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/cache"
+
+	"okteto/cli/manifest"
+	"okteto/internal/contract"
+)
+
+// watcher follows an environment. Informers do the watching: they come back
+// after any loss of the connection, and then tell what changed meanwhile.
+type watcher struct {
+	Target
+	changes chan Change
+
+	mu sync.Mutex // protects the following
+	// spec is the digest that the twin was made from, podUID and containerID
+	// are the pod in use.
+	spec        string
+	podUID      string
+	containerID string
+	container   string
+	scaledBack  bool
+}
+
+func watchEnvironment(ctx context.Context, t Target, a *Activation) (<-chan Change, error) {
+	w := &watcher{Target: t, changes: make(chan Change, 16), container: a.Twin.Container}
+	w.spec = a.Twin.Meta().Annotations[contract.SpecAnnotation]
+	if a.Pod != nil {
+		w.podUID, w.containerID = string(a.Pod.UID), a.Pod.ContainerID
+	}
+	var informers []cache.Controller
+	if !a.Original.Sandbox {
+		informers = append(informers, w.follow(ctx, a.Original.Kind(), a.Original.Meta().Name, w.original, func() {
+			w.emit(ctx, Change{Kind: OriginalDeleted, Detail: a.Original.String() + " was deleted, and the environment with it"})
+		}))
+	}
+	informers = append(informers, w.follow(ctx, a.Twin.Kind(), a.Twin.Meta().Name, func(context.Context, *Workload) {}, func() {
+		w.emit(ctx, Change{Kind: TwinGone, Detail: a.Twin.String() + " was deleted"})
+	}))
+	if a.Pod != nil {
+		informers = append(informers, w.followPods(ctx))
+	}
+	var running sync.WaitGroup
+	for _, informer := range informers {
+		running.Go(func() { informer.RunWithContext(ctx) })
+	}
+	go func() {
+		running.Wait()
+		close(w.changes)
+	}()
+	return w.changes, nil
+}
+
+// emit drops a change that nobody takes: the reader is about to act on an
+// earlier one and will look at everything again.
+func (w *watcher) emit(ctx context.Context, c Change) {
+	if ctx.Err() != nil {
+		return
+	}
+	select {
+	case w.changes <- c:
+	default:
+	}
+}
+
+// follow watches one workload by name.
+func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, changed func(context.Context, *Workload), deleted func()) cache.Controller {
+	one := func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + name }
+	var object runtime.Object = &appsv1.Deployment{}
+	if kind == manifest.StatefulSet {
+		object = &appsv1.StatefulSet{}
+	}
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			one(&o)
+			if kind == manifest.StatefulSet {
+				return w.Client.AppsV1().StatefulSets(w.Namespace).List(ctx, o)
+			}
+			return w.Client.AppsV1().Deployments(w.Namespace).List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch, error) {
+			one(&o)
+			if kind == manifest.StatefulSet {
+				return w.Client.AppsV1().StatefulSets(w.Namespace).Watch(ctx, o)
+			}
+			return w.Client.AppsV1().Deployments(w.Namespace).Watch(ctx, o)
+		},
+	}
+	handle := func(object any) {
+		switch o := object.(type) {
+		case *appsv1.Deployment:
+			changed(ctx, &Workload{Deployment: o})
+		case *appsv1.StatefulSet:
+			changed(ctx, &Workload{StatefulSet: o})
+		}
+	}
+	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: source, ObjectType: object,
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    handle,
+			UpdateFunc: func(_, object any) { handle(object) },
+			DeleteFunc: func(any) { deleted() },
+		},
+	})
+	return controller
+}
+
+// original compares the original with what development mode made of it.
+func (w *watcher) original(ctx context.Context, now *Workload) {
+	if !marked(now) {
+		w.emit(ctx, Change{Kind: Deactivated, Detail: "development mode of " + now.String() + " was switched off", Manager: lastManager(now)})
+		return
+	}
+	spec, err := specDigest(now)
+	if err != nil {
+		return
+	}
+	w.mu.Lock()
+	changed := spec != w.spec
+	w.spec = spec
+	scaled := now.Replicas() > 0
+	news := scaled && !w.scaledBack
+	w.scaledBack = scaled
+	w.mu.Unlock()
+	if news {
+		w.emit(ctx, scaledBack(now))
+	}
+	if changed {
+		c := Change{Kind: SpecChanged, Manager: lastManager(now), Detail: now.String() + " was changed"}
+		if c.Manager != "" {
+			c.Detail += " by " + c.Manager
+		}
+		w.emit(ctx, c)
+	}
+}
+
+// scaledBack names who did it and, for the controllers that will do it again,
+// the setting that keeps them from it.
+func scaledBack(now *Workload) Change {
+	manager := managerOf(now, "f:spec", "f:replicas")
+	c := Change{Kind: ScaledBack, Manager: manager, Detail: fmt.Sprintf("%s was scaled to %d", now, now.Replicas())}
+	if manager != "" {
+		c.Detail += " by " + manager
+	}
+	c.Hint = gitOpsHint(manager, now)
+	return c
+}
+
+// gitOpsHint knows the controllers that keep a workload as their sources say,
+// by their field managers.
+func gitOpsHint(manager string, w *Workload) string {
+	switch {
+	case strings.HasPrefix(manager, "argocd"):
+		return "in the Argo CD Application add to spec.ignoreDifferences: {group: apps, kind: " + string(w.Kind()) + ", name: " + w.Meta().Name +
+			", jsonPointers: [/spec/replicas]}, and to spec.syncPolicy.syncOptions: RespectIgnoreDifferences=true"
+	case strings.HasPrefix(manager, "kustomize-controller"):
+		return "annotate it while you develop: kubectl annotate " + strings.ToLower(string(w.Kind())) + " " + w.Meta().Name + " kustomize.toolkit.fluxcd.io/reconcile=disabled"
+	case strings.HasPrefix(manager, "helm-controller"):
+		return "suspend its release while you develop: flux suspend helmrelease " + orDefault(w.Meta().Annotations["meta.helm.sh/release-name"], "NAME")
+	case strings.HasPrefix(manager, "keda"):
+		return "pause it while you develop: kubectl annotate scaledobject NAME autoscaling.keda.sh/paused=true"
+	case manager == "fleet" || strings.HasPrefix(manager, "fleetagent"):
+		return "pause the Fleet GitRepo while you develop: spec.paused: true"
+	}
+	return ""
+}
+
+// managerOf is the latest field manager that owns a field of the object.
+func managerOf(w *Workload, path ...string) string {
+	entries := slices.Clone(w.Meta().ManagedFields)
+	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int { return managedTime(b).Compare(managedTime(a)) })
+	for _, e := range entries {
+		if e.FieldsV1 != nil && e.Manager != fieldManager && ownsField(e.FieldsV1.GetRawBytes(), path) {
+			return e.Manager
+		}
+	}
+	return ""
+}
+
+// lastManager is who changed anything but the status last, other than us.
+func lastManager(w *Workload) string {
+	var newest time.Time
+	manager := ""
+	for _, e := range w.Meta().ManagedFields {
+		if e.Subresource == "" && e.Manager != fieldManager && !managedTime(e).Before(newest) {
+			newest, manager = managedTime(e), e.Manager
+		}
+	}
+	return manager
+}
+
+func managedTime(e metav1.ManagedFieldsEntry) time.Time {
+	if e.Time == nil {
+		return time.Time{}
+	}
+	return e.Time.Time
+}
+
+// followPods watches the pod in use.
+func (w *watcher) followPods(ctx context.Context) cache.Controller {
+	mine := func(o *metav1.ListOptions) { o.LabelSelector = contract.InteractiveLabel + "=" + w.Dev.Name }
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			mine(&o)
+			return w.Client.CoreV1().Pods(w.Namespace).List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch, error) {
+			mine(&o)
+			return w.Client.CoreV1().Pods(w.Namespace).Watch(ctx, o)
+		},
+	}
+	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: source, ObjectType: &corev1.Pod{},
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(object any) { w.pod(ctx, object) },
+			UpdateFunc: func(_, object any) { w.pod(ctx, object) },
+			DeleteFunc: func(object any) {
+				if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+					object = tombstone.Obj
+				}
+				if pod, ok := object.(*corev1.Pod); ok {
+					w.podGone(ctx, pod, "was deleted")
+				}
+			},
+		},
+	})
+	return controller
+}
+
+func (w *watcher) pod(ctx context.Context, object any) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	switch {
+	case pod.DeletionTimestamp != nil:
+		w.podGone(ctx, pod, "is being deleted")
+	case pod.Status.Phase == corev1.PodFailed:
+		reason := orDefault(pod.Status.Message, pod.Status.Reason)
+		w.podGone(ctx, pod, strings.TrimSuffix("failed: "+reason, ": "))
+	default:
+		w.restarted(ctx, pod)
+	}
+}
+
+// podGone is told once per pod.
+func (w *watcher) podGone(ctx context.Context, pod *corev1.Pod, how string) {
+	w.mu.Lock()
+	mine := w.podUID == string(pod.UID)
+	if mine {
+		w.podUID = ""
+	}
+	w.mu.Unlock()
+	if mine {
+		w.emit(ctx, Change{Kind: PodGone, Detail: "pod " + pod.Name + " " + how + disruption(pod)})
+	}
+}
+
+// disruption is why the cluster removes a pod (KEP-3329).
+func disruption(pod *corev1.Pod) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Message != "" {
+			return " (" + c.Message + ")"
+		}
+	}
+	return ""
+}
+
+func (w *watcher) restarted(ctx context.Context, pod *corev1.Pod) {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Name != w.container || s.State.Running == nil {
+			continue
+		}
+		w.mu.Lock()
+		changed := w.podUID == string(pod.UID) && w.containerID != "" && s.ContainerID != w.containerID
+		if changed {
+			w.containerID = s.ContainerID
+		}
+		w.mu.Unlock()
+		if changed {
+			detail := "container " + s.Name + " was restarted"
+			if end := s.LastTerminationState.Terminated; end != nil {
+				detail += fmt.Sprintf(" (%s, exit code %d)", orDefault(end.Reason, "ended"), end.ExitCode)
+			}
+			w.emit(ctx, Change{Kind: ContainerRestarted, Detail: detail})
+		}
+	}
+}
