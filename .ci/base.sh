@@ -1,17 +1,16 @@
 #!/bin/bash
-# base.sh ARCHITECTURE: prints, on the last line, the name of the image with a
-# static busybox that the init image is built from: the public one where a registry
-# can be reached, else one made here from Debian's busybox-static.
+# Prints, on the last line, the name of the image with a static busybox that the
+# init image is built from: the public one where a registry can be reached, else one
+# made here from Debian's busybox-static, for this machine's architecture.
 set -euo pipefail
 # shellcheck source=e2e/cluster/lib.sh
 . "$(dirname "$0")/../e2e/cluster/lib.sh"
-architecture=$1
 
 if registry_reachable; then
   echo "$PUBLIC_BUSYBOX"
   exit
 fi
-image=okteto-e2e/busybox:$(digest .ci/base.sh)-$architecture
+image=okteto-e2e/busybox:$(digest .ci/base.sh)
 if image_exists "$image"; then
   echo "$image"
   exit
@@ -19,35 +18,30 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# package ARCHITECTURE: unpacks busybox-static into $work/ARCHITECTURE. An apt of
-# its own lets it be of another architecture than this machine's.
-package() {
-  local apt=$work/apt-$1
-  mkdir -p "$apt"/{lists,cache/archives}/partial "$work/$1"
-  local options=(-q -o "APT::Architecture=$1" -o "APT::Architectures=$1" -o APT::Sandbox::User=root
-    -o "Dir::State::Lists=$apt/lists" -o Dir::State::status=/dev/null -o "Dir::Cache=$apt/cache")
+# fetch: unpacks busybox-static into $work/package. The lists are this script's own,
+# since those of the machine may never have been fetched, or be of another user.
+fetch() {
+  mkdir -p "$work"/{lists,cache/archives}/partial "$work/package"
+  local options=(-q -o APT::Sandbox::User=root -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache")
   apt-get "${options[@]}" update
-  (cd "$apt" && apt-get "${options[@]}" download busybox-static)
-  dpkg-deb -x "$apt"/*.deb "$work/$1"
+  (cd "$work" && apt-get "${options[@]}" download busybox-static)
+  dpkg-deb -x "$work"/*.deb "$work/package"
 }
 
 import() {
-  local host root=$work/root applet
-  host=$(dpkg --print-architecture)
-  package "$architecture"
-  [ "$architecture" = "$host" ] || package "$host" # lists the applets
-  mkdir -p "$root"/{bin,etc,root,usr/share/doc} "$root/tmp"
+  local root=$work/root applet
+  fetch
+  mkdir -p "$root"/{bin,etc,root,tmp,usr/share/doc}
   chmod 1777 "$root/tmp"
-  cp "$work/$architecture/bin/busybox" "$root/bin/busybox"
-  cp -r "$work/$architecture/usr/share/doc/busybox-static" "$root/usr/share/doc/"
-  for applet in $("$work/$host/bin/busybox" --list); do
+  cp "$work/package/bin/busybox" "$root/bin/busybox"
+  cp -r "$work/package/usr/share/doc/busybox-static" "$root/usr/share/doc/"
+  for applet in $("$root/bin/busybox" --list); do
     [ -e "$root/bin/$applet" ] || ln -s busybox "$root/bin/$applet"
   done
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
   echo 'root:x:0:' >"$root/etc/group"
-  tar -C "$root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c . |
-    docker import --platform "linux/$architecture" - "$image"
+  tar -C "$root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c . | docker import - "$image"
 }
 quietly import
-say "Debian's busybox-static ($architecture) imported as $image" >&2
+say "Debian's busybox-static imported as $image" >&2
 echo "$image"

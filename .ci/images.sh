@@ -41,7 +41,7 @@ local_images() {
   local architecture debian=$PUBLIC_DEBIAN base empty=$STATE/empty
   architecture=$(go env GOARCH)
   registry_reachable || debian=$(e2e/cluster/debian.sh | tail -n 1)
-  base=$(.ci/base.sh "$architecture" | tail -n 1)
+  base=$(.ci/base.sh | tail -n 1)
   stage "$architecture"
   build okteto/bin:dev Dockerfile.bin . --build-arg BASE="$base" --build-arg TARGETARCH="$architecture"
   build okteto/remote:dev Dockerfile.remote . --build-arg BASE="$base" --build-arg TARGETARCH="$architecture"
