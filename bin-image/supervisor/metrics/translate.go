@@ -9,7 +9,7 @@ import (
 
 // translation of one of Syncthing's own families. Those name folder roots and
 // devices in labels; ours keep the folder's id and what is named here, and add
-// up the rest.
+// up the rest. What the engine exports itself is not among them.
 type translation struct {
 	name, help string
 	labels     []string
@@ -20,19 +20,14 @@ type translation struct {
 func syncthingFamilies() map[string]translation {
 	folder := []string{"folder"}
 	return map[string]translation{
-		"syncthing_model_folder_scans_total":        {"scans_total", "Scans of the folder in the pod.", folder},
-		"syncthing_model_folder_scan_seconds_total": {"scan_seconds_total", "Time spent scanning the folder in the pod.", folder},
 		"syncthing_model_folder_pulls_total":        {"pulls_total", "Rounds of writing the laptop's changes to the folder in the pod.", folder},
 		"syncthing_model_folder_pull_seconds_total": {"pull_seconds_total", "Time spent writing the laptop's changes to the folder in the pod.", folder},
-		"syncthing_model_folder_conflicts_total":    {"conflicts_total", "Conflict copies made in the pod.", folder},
 		"syncthing_model_folder_processed_bytes_total": {
 			"processed_bytes_total", "Bytes written to the folder in the pod by where they came from: network, local_origin, local_other, local_shifted, skipped.",
 			[]string{"folder", "source"},
 		},
 		"syncthing_scanner_hashed_bytes_total":  {"hashed_bytes_total", "Bytes of the folder hashed in the pod.", folder},
 		"syncthing_scanner_scanned_items_total": {"scanned_items_total", "Items of the folder looked at in the pod.", folder},
-		"syncthing_protocol_recv_bytes_total":   {"received_bytes_total", "Bytes received from the laptop by the sync protocol.", nil},
-		"syncthing_protocol_sent_bytes_total":   {"sent_bytes_total", "Bytes sent to the laptop by the sync protocol.", nil},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -48,7 +49,7 @@ func (s *supervisor) diagnoseSyncthing() *service.Cause {
 	if cause := diskFull(s.opts.DataDir, s.opts.SyncthingHome); cause != nil {
 		return cause
 	}
-	return portInUse(s.opts.SyncthingAddress, net.JoinHostPort("127.0.0.1", strconv.Itoa(contract.SyncthingPort)))
+	return portInUse(s.pid(contract.SyncthingBinary), s.opts.SyncthingAddress, net.JoinHostPort("127.0.0.1", strconv.Itoa(contract.SyncthingPort)))
 }
 
 // diagnoseRemote looks for what keeps the SSH server from running.
@@ -69,7 +70,7 @@ func (s *supervisor) diagnoseRemote() *service.Cause {
 	if cause := diskFull(s.opts.RemoteDir); cause != nil {
 		return cause
 	}
-	return portInUse(s.opts.SSHAddress)
+	return portInUse(s.pid(contract.RemoteBinary), s.opts.SSHAddress)
 }
 
 func missing(id, path string) *service.Cause {
@@ -96,27 +97,46 @@ func diskFull(dirs ...string) *service.Cause {
 	return nil
 }
 
-// portInUse finds a listener at one of the addresses and names its process. The
-// service itself has ended, or would answer.
-func portInUse(addresses ...string) *service.Cause {
+// portInUse finds a listener at one of the addresses that is not the service's
+// own process, and names it.
+func portInUse(self int, addresses ...string) *service.Cause {
 	for _, address := range addresses {
-		_, text, err := net.SplitHostPort(address)
+		_, port, err := splitPort(address)
 		if err != nil {
 			continue
 		}
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil {
+		inode, uid, ok := listening(port)
+		if !ok {
 			continue
 		}
-		if inode, uid, ok := listening(port); ok {
-			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d: %s", port, owner(inode, uid))}
+		pid, known := holderOf(inode, self)
+		switch {
+		case known && pid == self:
+		case known:
+			name := ""
+			if p, err := procfs.NewProc(pid); err == nil {
+				name, _ = p.Comm()
+			}
+			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by pid %d (%s)", port, pid, name)}
+		default:
+			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by a process of uid %d that cannot be seen", port, uid)}
 		}
 	}
 	return nil
 }
 
+func splitPort(address string) (host string, port uint64, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err = strconv.ParseUint(text, 10, 16)
+	return host, port, err
+}
+
 const tcpListen = 10 // TCP_LISTEN in the kernel's include/net/tcp_states.h
 
+// listening finds the socket that listens on a port.
 func listening(port uint64) (inode, uid uint64, ok bool) {
 	self, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -132,24 +152,24 @@ func listening(port uint64) (inode, uid uint64, ok bool) {
 	return 0, 0, false
 }
 
-// owner names the process that holds a socket.
-func owner(inode, uid uint64) string {
+// holderOf finds the process that holds a socket, looking at the likely one first.
+func holderOf(inode uint64, likely int) (pid int, known bool) {
+	want := fmt.Sprintf("socket:[%d]", inode)
+	holds := func(p procfs.Proc) bool {
+		targets, err := p.FileDescriptorTargets()
+		return err == nil && slices.Contains(targets, want)
+	}
+	if p, err := procfs.NewProc(likely); err == nil && holds(p) {
+		return likely, true
+	}
 	all, err := procfs.AllProcs()
 	if err != nil {
-		return fmt.Sprintf("held by a process of uid %d", uid)
+		return 0, false
 	}
-	want := fmt.Sprintf("socket:[%d]", inode)
 	for _, p := range all {
-		targets, err := p.FileDescriptorTargets()
-		if err != nil {
-			continue
-		}
-		for _, target := range targets {
-			if target == want {
-				name, _ := p.Comm()
-				return fmt.Sprintf("held by pid %d (%s)", p.PID, name)
-			}
+		if holds(p) {
+			return p.PID, true
 		}
 	}
-	return fmt.Sprintf("held by a process of uid %d that cannot be seen", uid)
+	return 0, false
 }

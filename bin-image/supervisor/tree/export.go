@@ -7,7 +7,6 @@ import (
 
 	"okteto/bin-image/supervisor/metrics"
 	"okteto/bin-image/supervisor/service"
-	"okteto/bin-image/supervisor/syncstat"
 	"okteto/internal/contract"
 )
 
@@ -22,7 +21,7 @@ func (s *supervisor) sources() metrics.Sources {
 			return all
 		},
 		Orphans:    s.reaper.Orphans,
-		Collectors: append(s.watcher.Collectors(), syncstat.NewCollector(s.syncState)),
+		Collectors: s.watcher.Collectors(),
 		Foreign: []*metrics.Foreign{
 			metrics.NewForeign(contract.SyncthingBinary, func(ctx context.Context) (io.ReadCloser, error) {
 				return s.sync.Open(ctx, "/metrics", nil)
@@ -33,8 +32,7 @@ func (s *supervisor) sources() metrics.Sources {
 		src.Memory = s.memory
 	}
 	if s.opts.Remote {
-		src.Foreign = append(src.Foreign, metrics.NewForeign(contract.RemoteBinary,
-			metrics.UnixSocket(s.opts.RemoteMetricsSocket), metrics.AsIs))
+		src.Foreign = append(src.Foreign, metrics.NewForeign(contract.RemoteBinary, s.remoteMetrics, metrics.AsIs))
 	}
 	return src
 }

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -30,6 +31,9 @@ type supervisor struct {
 	services []*service.Service
 	health   *health.Handler
 	metrics  *metrics.Registry
+
+	// remoteMetrics opens the SSH server's page of metrics.
+	remoteMetrics func(context.Context) (io.ReadCloser, error)
 
 	sync      *syncapi.Client
 	syncState *syncstat.Source
@@ -71,8 +75,9 @@ func Run(ctx context.Context, opts Options) error {
 // assemble makes the services; nothing runs yet.
 func (s *supervisor) assemble() {
 	s.sync = syncapi.NewClient(s.opts.SyncthingAddress, s.configPath())
-	s.syncState = syncstat.NewSource(s.sync, s.configPath(), s.opts.DataDir)
-	s.watcher = syncstat.NewWatcher(s.sync, s.configPath(), s.log)
+	s.remoteMetrics = metrics.UnixSocket(s.opts.RemoteMetricsSocket)
+	s.syncState = syncstat.NewSource(s.sync, s.configPath())
+	s.watcher = syncstat.NewWatcher(s.sync, s.log)
 	s.services = append(s.services, service.New(s.reaper, s.syncthing()))
 	if s.opts.Remote {
 		s.services = append(s.services, service.New(s.reaper, s.remote()))
@@ -140,35 +145,20 @@ func (s *supervisor) checks(ctx context.Context) []health.Check {
 			Name: status.Name, OK: status.Phase == service.Ready, Message: status.Summary(),
 		})
 	}
-	for _, f := range s.syncState.Snapshot(ctx).Folders {
+	for _, f := range s.syncState.Folders(ctx) {
 		check := health.Check{Name: "folder " + f.ID, OK: true, Message: f.State}
 		switch {
-		case f.State == "error":
+		case f.State == syncstat.StateError:
 			check.OK, check.Message = false, "stopped, see the log"
-			if cause := diskFull(s.folderRoot(f.ID), s.opts.DataDir); cause != nil {
-				check.Message += " (" + cause.ID + ")"
-			}
 		case f.PullErrors > 0:
 			check.OK, check.Message = false, fmt.Sprintf("%d items cannot be written, see the log", f.PullErrors)
-			if cause := diskFull(s.folderRoot(f.ID)); cause != nil {
+		}
+		if !check.OK {
+			if cause := diskFull(f.Path, s.opts.DataDir); cause != nil {
 				check.Message += " (" + cause.ID + ")"
 			}
 		}
 		checks = append(checks, check)
 	}
 	return checks
-}
-
-// folderRoot is the directory of a folder, or empty.
-func (s *supervisor) folderRoot(id string) string {
-	config, err := syncapi.ReadConfig(s.configPath())
-	if err != nil {
-		return ""
-	}
-	for _, f := range config.Folders {
-		if f.ID == id {
-			return f.Path
-		}
-	}
-	return ""
 }

@@ -1,11 +1,9 @@
 package tree
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +18,10 @@ import (
 // exitRestart is the exit code by which Syncthing asks to be started again
 // (svcutil.ExitRestart in its lib/svcutil), as after POST rest/system/restart.
 const exitRestart = 3
+
+// probeEvery of services that are ready: an end is noticed at once, so this is
+// for those that hang.
+const probeEvery = 30 * time.Second
 
 func (s *supervisor) configPath() string {
 	return filepath.Join(s.opts.SyncthingHome, contract.SyncthingConfigFile)
@@ -42,6 +44,7 @@ func (s *supervisor) syncthing() service.Config {
 		Probe: s.sync.Healthy,
 		// A big scan may keep it busy, so only a long silence counts.
 		Hung:        3 * time.Minute,
+		ProbeEvery:  probeEvery,
 		RestartCode: exitRestart,
 		Grace:       s.opts.Grace,
 		OOMKills:    s.oomKills(),
@@ -83,36 +86,51 @@ func (s *supervisor) remote() service.Config {
 			// the container through it.
 			return child.Spec{Path: filepath.Join(s.opts.BinDir, contract.RemoteBinary), Env: os.Environ()}
 		},
-		Probe:    s.probeSSH,
-		Grace:    s.opts.Grace,
-		OOMKills: s.oomKills(),
-		Diagnose: s.diagnoseRemote,
-		Log:      s.log,
+		Probe:      s.probeSSH,
+		ProbeEvery: probeEvery,
+		Grace:      s.opts.Grace,
+		OOMKills:   s.oomKills(),
+		Diagnose:   s.diagnoseRemote,
+		Log:        s.log,
 	}
 }
 
-// probeSSH waits for the identification line, which a server sends first and at
-// once (RFC 4253 section 4.2).
+// probeSSH looks whether the server itself listens, and then asks it for its
+// metrics. A connection to the port would show as a failed login.
 func (s *supervisor) probeSSH(ctx context.Context) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.opts.SSHAddress)
+	_, port, err := splitPort(s.opts.SSHAddress)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
+	pid := s.pid(contract.RemoteBinary)
+	inode, _, ok := listening(port)
+	if !ok {
+		return fmt.Errorf("look for a listener on port %d: %w", port, errNotYet)
 	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
+	if holder, known := holderOf(inode, pid); known && holder != pid {
+		return fmt.Errorf("port %d is held by process %d: %w", port, holder, errNotYet)
+	}
+	if _, err := os.Stat(s.opts.RemoteMetricsSocket); err != nil {
+		return nil // a server without metrics may be as good
+	}
+	page, err := s.remoteMetrics(ctx)
 	if err != nil {
-		return fmt.Errorf("read SSH identification from %s: %w", s.opts.SSHAddress, err)
+		return fmt.Errorf("ask the SSH server for its metrics: %w", err)
 	}
-	if !strings.HasPrefix(line, "SSH-") {
-		return fmt.Errorf("read SSH identification from %s: %w", s.opts.SSHAddress, errNotSSH)
-	}
-	return nil
+	return page.Close()
 }
 
-var errNotSSH = errors.New("another server answers")
+var errNotYet = errors.New("not ready")
+
+// pid of a service's running process, or 0.
+func (s *supervisor) pid(name string) int {
+	for _, svc := range s.services {
+		if svc.String() == name {
+			return svc.Status().PID
+		}
+	}
+	return 0
+}
 
 func (s *supervisor) oomKills() func() (uint64, error) {
 	if s.memory == nil {
