@@ -8,21 +8,20 @@ VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null || \
 	echo "0.0.0-dev-$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)")
 export VERSION
 
-# Static, and the same bytes wherever and whenever they are built. noassets leaves
+# Static, and the same bytes wherever and whenever they are built; the same for all
+# but the race detector, so that Go compiles each dependency once. noassets leaves
 # Syncthing's web interface out.
 TAGS := noassets
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) \
-	-ldflags '-s -w -X okteto/internal/contract.Version=$(VERSION)'
-ARCH := $(shell go env GOARCH)
-OS := $(shell go env GOOS)
-ARCHES := amd64 arm64
-AGENTS := okteto-remote okteto-supervisor syncthing clean
-CLIENTS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+export CGO_ENABLED := 0
+GOFLAGS_GIVEN := $(GOFLAGS)
+export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
+GO_BUILD := go build -tags $(TAGS) -ldflags '-s -w -X okteto/internal/contract.Version=$(VERSION)'
 
-package_okteto-remote := ./remote
-package_okteto-supervisor := ./bin-image/supervisor
-package_syncthing := ./bin-image/syncthing
-package_clean := ./bin-image/clean
+OS := $(shell go env GOOS)
+ARCH := $(shell go env GOARCH)
+AGENTS := okteto-remote okteto-supervisor syncthing clean
+AGENT_PACKAGES := ./remote ./bin-image/supervisor ./bin-image/syncthing ./bin-image/clean
+PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
 
 export OKTETO_E2E_KUBECONFIG ?= $(CURDIR)/.cluster/kubeconfig
 export OKTETO_E2E_ARTIFACTS ?= $(CURDIR)/artifacts
@@ -45,23 +44,26 @@ test: install ## lint, unit tests with the race detector, all platforms, end-to-
 ##@ Building
 
 .PHONY: build
-build: $(foreach a,$(ARCHES),$(AGENTS:%=bin/linux-$(a)/%)) bin/$(OS)-$(ARCH)/okteto ## programs in bin; agents for linux/amd64 and arm64
+build: agents-amd64 agents-arm64 client-$(OS)-$(ARCH) ## programs in bin; agents for linux/amd64 and arm64
 	@for program in $(AGENTS); do ln -f bin/linux-$(ARCH)/$$program bin/$$program; done
 	@ln -f bin/$(OS)-$(ARCH)/okteto bin/okteto
 
-# Go knows better than make what is up to date.
-.PHONY: FORCE
-define agent
-bin/linux-$(1)/$(2): FORCE
-	@GOOS=linux GOARCH=$(1) $$(GO_BUILD) -o $$@ $$(package_$(2))
-endef
-$(foreach a,$(ARCHES),$(foreach p,$(AGENTS),$(eval $(call agent,$(a),$(p)))))
-bin/%/okteto: FORCE
-	@GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(GO_BUILD) -o $@ ./cli
-
 .PHONY: cross
-cross: $(foreach c,$(CLIENTS),bin/$(c)/okteto) $(foreach a,$(ARCHES),$(AGENTS:%=bin/linux-$(a)/%)) ## the client for Linux, macOS and Windows
-	@for windows in bin/windows-*; do ln -f $$windows/okteto $$windows/okteto.exe; done
+cross: $(PLATFORMS:%=client-%) agents-amd64 agents-arm64 ## the client for Linux, macOS and Windows
+
+# One run of go for an architecture, which names programs after their folders. It
+# knows better than make what is up to date, if it finds its output where it left it.
+out = bin/.go/$(1)
+.PHONY: FORCE
+agents-%: FORCE
+	@mkdir -p $(call out,linux-$*) bin/linux-$*
+	@GOOS=linux GOARCH=$* $(GO_BUILD) -o $(call out,linux-$*)/ $(AGENT_PACKAGES)
+	@cd bin/linux-$* && ln -f ../.go/linux-$*/remote okteto-remote && ln -f ../.go/linux-$*/supervisor okteto-supervisor
+	@cd bin/linux-$* && ln -f ../.go/linux-$*/{syncthing,clean} .
+client-%: FORCE
+	@mkdir -p $(call out,$*) bin/$*
+	@GOOS=$(firstword $(subst -, ,$*)) GOARCH=$(lastword $(subst -, ,$*)) $(GO_BUILD) -o $(call out,$*)/ ./cli
+	@for cli in $(call out,$*)/cli*; do ln -f $$cli bin/$*/okteto$${cli#*/cli}; done
 
 .PHONY: reproducible
 reproducible: build cross ## build again elsewhere with empty caches: the same bytes
@@ -93,7 +95,7 @@ lint: install ## gofumpt, vet, staticcheck, govulncheck, shellcheck, tidiness
 
 .PHONY: unit
 unit: install ## all tests but the end-to-end ones, with the race detector
-	@.ci/gotest.sh unit -race -tags $(TAGS) -timeout 15m ./...
+	@CGO_ENABLED=1 GOFLAGS='$(GOFLAGS_GIVEN)' .ci/gotest.sh unit -race -tags $(TAGS) -timeout 15m ./...
 
 .PHONY: e2e
 e2e: install ## the end-to-end tests, on the cluster

@@ -18,7 +18,8 @@ formatted() {
 }
 
 scripts() {
-  git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run e2e/cluster/runc-caps | xargs -0 shellcheck -x
+  # start.sh runs on busybox's ash, and is checked as dash.
+  git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run e2e/cluster/runc-caps | xargs -0 shellcheck -x -e SC2187
 }
 
 vulnerabilities() {
