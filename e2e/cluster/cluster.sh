@@ -24,6 +24,9 @@ answers() {
   done
 }
 
+# dns SECONDS: waits for the last part of the cluster to come up.
+dns() { quietly kubectl -n kube-system rollout status deployment/coredns --timeout="$1s"; }
+
 # fetch_kubectl: the nodes' own kubectl is of the right version and needs no
 # network; where it cannot run, such as on macOS, one must be installed.
 fetch_kubectl() {
@@ -44,7 +47,7 @@ reuse() {
   docker start "${nodes[@]}" >/dev/null || return 1
   kind export kubeconfig --name $NAME -q || return 1
   [ -x "$BIN/kubectl" ] || fetch_kubectl || return 1
-  answers 60
+  answers 60 && dns 60
 }
 
 create() {
@@ -60,7 +63,7 @@ create() {
   quietly kind create cluster --name $NAME --config "$SOURCE/kind.yaml" "${image[@]}"
   fetch_kubectl
   answers 120 || fail "the nodes are not ready after 120 s" "look at: $BIN/kind export logs --name $NAME"
-  quietly kubectl -n kube-system rollout status deployment/coredns --timeout=120s
+  dns 120
   quietly kubectl -n default wait --for=create serviceaccount/default --timeout=60s
 }
 

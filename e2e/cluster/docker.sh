@@ -9,11 +9,13 @@ set -euo pipefail
 log=/var/log/okteto-e2e-dockerd.log
 
 # forget_stale PIDFILE NAME: a daemon that was killed leaves its pid file, and the
-# next one refuses to start if any process has that pid by now.
+# next one refuses to start while any process has that pid: another program's, or
+# its own zombie, whose exe leads nowhere.
 forget_stale() {
-  local pid
+  local pid exe
   pid=$(cat "$1" 2>/dev/null) || return 0
-  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] || rm -f "$1"
+  exe=$(readlink "/proc/$pid/exe" || true)
+  [ "${exe##*/}" = "$2" ] || rm -f "$1"
 }
 
 start() {
@@ -26,11 +28,13 @@ start() {
   forget_stale /var/run/docker.pid dockerd
   forget_stale /var/run/docker/containerd/containerd.pid containerd
   setsid dockerd "${args[@]}" >"$log" 2>&1 </dev/null &
+  daemon=$!
 }
 
 docker info >/dev/null 2>&1 && exit 0
 command -v dockerd >/dev/null || fail "no Docker daemon answers, and dockerd is not installed" "start Docker, or: $ROOT/.ci/install.sh"
 [ "$(id -u)" = 0 ] || fail "no Docker daemon answers" "start it, or run this as root"
+daemon=
 if [ -d /run/systemd/system ]; then
   systemctl start docker
 else
@@ -41,7 +45,8 @@ for _ in $(seq 150); do
     say "dockerd started"
     exit 0
   fi
+  [ -z "$daemon" ] || kill -0 "$daemon" 2>/dev/null || break
   sleep 0.2
 done
-tail -n 20 "$log" >&2 || true
-fail "dockerd did not answer within 30 s" "its log is $log"
+[ -z "$daemon" ] || tail -n 20 "$log" >&2
+fail "dockerd does not answer" "its log: $([ -n "$daemon" ] && echo "$log" || echo journalctl -u docker)"
