@@ -55,6 +55,8 @@ type Options struct {
 	AgentSocket string
 	Streams     ui.Streams
 	Log         *slog.Logger
+	// Quiet leaves it to the caller to say that the connection was lost.
+	Quiet bool
 	// Started, if not nil, is called when the command runs. again says that it
 	// is after a loss of the connection.
 	Started func(again bool)
@@ -66,8 +68,11 @@ func Join(args []string) string {
 	if len(args) == 1 {
 		return args[0]
 	}
-	return shellquote.Join(args...)
+	return Quote(args)
 }
+
+// Quote makes the shell command that runs exactly these arguments.
+func Quote(args []string) string { return shellquote.Join(args...) }
 
 // ErrLost says that the connection ended before the command did.
 var ErrLost = errors.New("connection to the pod lost before the command ended")
@@ -138,7 +143,7 @@ func (r *run) raw() (restore func(), err error) {
 
 // say prints a line between the command's output.
 func (r *run) say(text string) {
-	if r.console != nil {
+	if r.console != nil && !r.Quiet {
 		fmt.Fprintf(r.Streams.ErrOut, "\r\n! %s\r\n", text)
 	}
 }

@@ -35,7 +35,9 @@ type Options struct {
 	// Dial opens a stream to the SSH server of the pod that is current.
 	Dial func(ctx context.Context) (net.Conn, error)
 	Credentials
-	Log *slog.Logger
+	// InteractiveOnly leaves the connection for bulk data out.
+	InteractiveOnly bool
+	Log             *slog.Logger
 }
 
 // Link keeps two SSH connections to the pod: one for what people wait for, one
@@ -43,7 +45,8 @@ type Options struct {
 // as Run runs.
 type Link struct {
 	board             *board
-	interactive, bulk *keeper
+	interactive, bulk *keeper // bulk may be nil
+	keepers           []*keeper
 }
 
 // NewLink returns a link that connects when Run runs.
@@ -59,18 +62,21 @@ func NewLink(o Options) *Link {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &board{changed: make(chan struct{})}
-	return &Link{
-		board:       b,
-		interactive: newKeeper(b, connect, o.Log.With("conn", "interactive")),
-		bulk:        newKeeper(b, connect, o.Log.With("conn", "bulk")),
+	l := &Link{board: b, interactive: newKeeper(b, connect, o.Log.With("conn", "interactive"))}
+	l.keepers = []*keeper{l.interactive}
+	if !o.InteractiveOnly {
+		l.bulk = newKeeper(b, connect, o.Log.With("conn", "bulk"))
+		l.keepers = append(l.keepers, l.bulk)
 	}
+	return l
 }
 
 // Run keeps the connections until ctx ends, and closes them.
 func (l *Link) Run(ctx context.Context) {
 	var group sync.WaitGroup
-	group.Go(func() { l.interactive.run(ctx) })
-	group.Go(func() { l.bulk.run(ctx) })
+	for _, k := range l.keepers {
+		group.Go(func() { k.run(ctx) })
+	}
 	group.Wait()
 }
 
@@ -79,19 +85,21 @@ func (l *Link) Run(ctx context.Context) {
 func (l *Link) Interactive(ctx context.Context) (*Client, error) { return l.interactive.client(ctx) }
 
 // Bulk returns the connection for synchronization, and waits until there is one.
+// An interactive-only link has none.
 func (l *Link) Bulk(ctx context.Context) (*Client, error) { return l.bulk.client(ctx) }
 
 // Retry tries at once to connect what is not connected: the caller knows that
 // something has changed, such as that there is a new pod. With drop, what is
 // connected is connected anew.
 func (l *Link) Retry(drop bool) {
-	l.interactive.retry(drop)
-	l.bulk.retry(drop)
+	for _, k := range l.keepers {
+		k.retry(drop)
+	}
 }
 
-// Status of a link.
+// Status of a link: of all its connections.
 type Status struct {
-	// Connected says that both connections are up.
+	// Connected says that all connections are up.
 	Connected bool
 	// Err is why the last attempt failed, while not connected.
 	Err error
@@ -102,11 +110,12 @@ type Status struct {
 func (l *Link) Status() (Status, <-chan struct{}) {
 	l.board.mu.Lock()
 	defer l.board.mu.Unlock()
-	a, b := l.interactive, l.bulk
-	return Status{
-		Connected: a.current != nil && b.current != nil,
-		Err:       cmp.Or(a.err, b.err),
-	}, l.board.changed
+	status := Status{Connected: true}
+	for _, k := range l.keepers {
+		status.Connected = status.Connected && k.current != nil
+		status.Err = cmp.Or(status.Err, k.err)
+	}
+	return status, l.board.changed
 }
 
 // board is what the two keepers and those who wait for them share.

@@ -45,19 +45,21 @@ func Lively(w io.Writer) bool {
 type Problem struct {
 	// Summary is one lower-case sentence without a full stop: what failed, on
 	// what.
-	Summary string
+	Summary string `json:"summary"`
 	// Detail may be several lines: the reason, or the last lines of a log.
-	Detail string
+	Detail string `json:"detail,omitempty"`
 	// Hint says what to do next.
-	Hint string
+	Hint string `json:"hint,omitempty"`
 	// Cause is the underlying error, for errors.Is and errors.As. It is printed
 	// only when Detail is empty.
-	Cause error
+	Cause error `json:"-"`
+	// Code is the exit code; 0 is the usual 1.
+	Code int `json:"code,omitempty"`
 }
 
 // Error joins summary and reason in one line, as a log wants it.
 func (p *Problem) Error() string {
-	if reason := p.reason(); reason != "" {
+	if reason := p.Reason(); reason != "" {
 		return p.Summary + ": " + reason
 	}
 	return p.Summary
@@ -66,7 +68,8 @@ func (p *Problem) Error() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Cause }
 
-func (p *Problem) reason() string {
+// Reason is the detail, or else what the cause says.
+func (p *Problem) Reason() string {
 	if p.Detail != "" {
 		return p.Detail
 	}
@@ -93,7 +96,7 @@ func Print(w io.Writer, err error) {
 	problem := &Problem{Summary: err.Error()}
 	errors.As(err, &problem)
 	fmt.Fprintf(w, "%s %s\n", paint(red, "error:"), problem.Summary)
-	for _, line := range lines(problem.reason()) {
+	for _, line := range lines(problem.Reason()) {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
 	for i, line := range lines(problem.Hint) {
@@ -128,4 +131,18 @@ func painter(colour bool) func(code, text string) string {
 		}
 		return "\x1b[" + code + "m" + text + "\x1b[0m"
 	}
+}
+
+// Bytes writes a number of bytes for people, in binary units.
+func Bytes(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n)/1024, 0
+	for value >= 1024 && unit < len(units)-1 {
+		value /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[unit])
 }

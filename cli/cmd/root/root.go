@@ -12,6 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"okteto/cli/cmd/exec"
+	"okteto/cli/cmd/ssh"
+	"okteto/cli/cmd/syncthing"
+	"okteto/cli/cmd/up"
 	"okteto/cli/cmd/version"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
@@ -42,11 +46,14 @@ func Run(streams ui.Streams, args []string) int {
 
 func exitCode(err error) int {
 	var exit *ui.ExitError
+	var problem *ui.Problem
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &exit):
 		return exit.Code
+	case errors.As(err, &problem) && problem.Code != 0:
+		return problem.Code
 	}
 	return exitError
 }
@@ -64,6 +71,10 @@ terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it 
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	cmd.AddCommand(
+		up.NewCommand(streams),
+		exec.NewCommand(streams),
+		ssh.NewCommand(streams),
+		syncthing.NewCommand(streams),
 		version.NewCommand(streams),
 	)
 	return cmd

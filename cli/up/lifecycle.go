@@ -1,0 +1,285 @@
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"okteto/cli/kube"
+	filesync "okteto/cli/sync"
+	"okteto/cli/ui"
+	"okteto/cli/workload"
+	"okteto/internal/contract"
+)
+
+const (
+	// firstPause and lastPause bound the time between attempts to bring the
+	// workload back.
+	firstPause = 500 * time.Millisecond
+	lastPause  = 10 * time.Second
+	// pidPeriod is how often the pid file is read: the original CLI tells its
+	// older self to end by overwriting it.
+	pidPeriod = time.Second
+)
+
+// activate puts the workload in development mode and waits for its pod. The
+// activation is returned also with an error, if there is one to undo.
+func (u *up) activate(ctx context.Context) (*workload.Activation, error) {
+	u.setState(contract.StateActivating)
+	data, err := u.secretData()
+	if err != nil {
+		return nil, err
+	}
+	u.Report.Step("Activating %s in namespace %s", u.env.Name, u.env.Namespace)
+	options := workload.Options{InitImage: initImage(), SecretData: data, Reset: u.Reset && !u.ready.Load()}
+	activation, err := workload.Activate(ctx, u.target, options, func(s workload.Step) {
+		u.log.Info("workload", "step", s.String())
+		u.Report.Update("%s", s)
+	})
+	if err != nil {
+		return nil, u.Target.Explain(err, "activate the development container")
+	}
+	if activation.Twin != nil {
+		for _, warning := range activation.Twin.Warnings {
+			u.Report.Warn("%s", warning)
+		}
+	}
+	return activation, u.waitPod(ctx, activation)
+}
+
+// waitPod waits for the activation's pod and makes it the current one.
+func (u *up) waitPod(ctx context.Context, activation *workload.Activation) error {
+	u.setState(contract.StateStarting)
+	u.Report.Step("Starting the development pod")
+	last := contract.StateStarting
+	pod, err := workload.WaitForPod(ctx, u.target, activation, func(p workload.PodProgress) {
+		if s := string(p.Phase); p.Phase != workload.PhaseRunning && s != last {
+			last = s
+			u.setState(s)
+		}
+		u.log.Info("pod", "phase", string(p.Phase), "reason", p.Reason, "message", p.Message)
+		if p.Message != "" {
+			u.Report.Update("%s", p.Message)
+		}
+	})
+	if err != nil {
+		return u.Target.Explain(err, "start the development pod")
+	}
+	u.log.Info("pod runs", "pod", pod.Name, "node", pod.Node)
+	activation.Pod = pod
+	u.info.Pod = pod.Name
+	old := u.pod.Swap(pod)
+	u.link.Retry(old != nil && old.UID != pod.UID)
+	return nil
+}
+
+// attach waits for the first connection and the first synchronization.
+func (u *up) attach(ctx context.Context) error {
+	u.Report.Step("Connecting to pod %s", u.info.Pod)
+	if err := u.waitLink(ctx); err != nil {
+		return err
+	}
+	u.writeSSHConfig()
+	u.setState(contract.StateStartingSync)
+	u.Report.Step("Synchronizing")
+	synchronizing := false
+	return u.sync.wait(ctx, true, func(p filesync.Progress) {
+		if p.Connected && !synchronizing {
+			synchronizing = true
+			u.setState(contract.StateSynchronizing)
+		}
+		u.Report.Update("%s", progressLine(p))
+	})
+}
+
+// waitLink waits for the connections, but not for what will never come.
+func (u *up) waitLink(ctx context.Context) error {
+	limit := time.NewTimer(u.target.Dev.Timeout.Default)
+	defer limit.Stop()
+	for {
+		status, changed := u.link.Status()
+		if status.Connected {
+			return nil
+		}
+		if apierrors.IsForbidden(status.Err) || apierrors.IsUnauthorized(status.Err) {
+			return u.Target.Client.Explain(status.Err, "forward a port to the development pod")
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
+		case <-limit.C:
+			if kube.Unreachable(status.Err) {
+				return u.Target.Client.Explain(status.Err, "connect to the development pod")
+			}
+			return &ui.Problem{
+				Summary: fmt.Sprintf("cannot connect to the SSH server in pod %s", u.info.Pod),
+				Cause:   status.Err,
+				Hint: fmt.Sprintf("look at what the pod says: kubectl logs -n %s %s -c %s",
+					u.env.Namespace, u.info.Pod, u.pod.Load().Container),
+			}
+		}
+	}
+}
+
+// cleanBefore ends what an earlier `up` left running in a pod that is not new.
+func (u *up) cleanBefore(ctx context.Context, f *found, activation *workload.Activation) {
+	if activation.Fresh || activation.Replaced || f.secret == nil {
+		return
+	}
+	pod := u.pod.Load()
+	if pod == nil {
+		return
+	}
+	code, err := u.Target.Client.Exec(ctx, kube.ExecOptions{
+		Pod: pod.Name, Container: pod.Container, Command: []string{contract.CleanBinary},
+		Streams: ui.Streams{Out: logWriter{u.log}, ErrOut: logWriter{u.log}},
+	})
+	if err != nil || code != 0 {
+		u.log.Warn("cannot clean up after an earlier up", "code", code, "err", err)
+	}
+}
+
+// supervise follows the workload and its pod, and brings back what goes.
+func (u *up) supervise(ctx context.Context, activation *workload.Activation) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		change, ok := u.nextChange(ctx, activation)
+		if !ok {
+			continue
+		}
+		u.log.Info("workload changed", "kind", string(change.Kind), "detail", change.Detail)
+		switch change.Kind {
+		case workload.Deactivated:
+			u.gone(errDeactivated)
+			return
+		case workload.OriginalDeleted:
+			u.gone(&ui.Problem{
+				Summary: fmt.Sprintf("%s is gone, and its development environment with it", activation.Original),
+				Detail:  change.Detail,
+				Hint:    "deploy it again, then run okteto up",
+			})
+			return
+		}
+		u.Report.Note("%s", change.Detail)
+		if change.Hint != "" {
+			u.Report.Note("%s", change.Hint)
+		}
+		for ctx.Err() == nil {
+			err := u.bringBack(ctx, change, &activation)
+			if err == nil {
+				pause = firstPause
+				break
+			}
+			if errors.Is(err, workload.ErrNotFound) && ctx.Err() == nil && !isPodWait(change) {
+				u.gone(err)
+				return
+			}
+			if ctx.Err() == nil {
+				u.Report.Warn("%v", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, lastPause)
+			// Whatever it was, from here on the whole is made again.
+			change.Kind = workload.TwinGone
+		}
+	}
+}
+
+func isPodWait(c workload.Change) bool {
+	return c.Kind == workload.PodGone || c.Kind == workload.ContainerRestarted
+}
+
+// nextChange waits for something to happen to the environment.
+func (u *up) nextChange(ctx context.Context, activation *workload.Activation) (workload.Change, bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	changes, err := workload.Watch(ctx, u.target, activation)
+	if err != nil {
+		cancel()
+		u.log.Warn("cannot watch the workload", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(firstPause):
+		}
+		return workload.Change{}, false
+	}
+	change, ok := <-changes
+	cancel()
+	for range changes { // ends with its context
+	}
+	return change, ok
+}
+
+func (u *up) bringBack(ctx context.Context, change workload.Change, activation **workload.Activation) error {
+	if isPodWait(change) {
+		if change.Kind == workload.PodGone {
+			u.pod.Store(nil)
+		}
+		return u.waitPod(ctx, *activation)
+	}
+	again, err := u.activate(ctx)
+	if again != nil {
+		*activation = again
+	}
+	return err
+}
+
+// monitor tells the user and the state file when the connection is lost, and when
+// everything is as it should be again.
+func (u *up) monitor(ctx context.Context) {
+	for {
+		status, changed := u.link.Status()
+		if status.Connected {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+			continue
+		}
+		lost := time.Now()
+		u.Report.Warn("Connection to the pod lost, reconnecting: %v", status.Err)
+		for !status.Connected {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+			status, changed = u.link.Status()
+		}
+		u.Report.Note("Connected again after %s", time.Since(lost).Round(100*time.Millisecond))
+		u.setState(contract.StateSynchronizing)
+		if err := u.sync.wait(ctx, false, nil); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			u.Report.Warn("%v", err)
+			continue
+		}
+		u.setState(contract.StateReady)
+	}
+}
+
+// watchPID ends the run when the original CLI takes the environment over.
+func (u *up) watchPID(ctx context.Context) {
+	ticker := time.NewTicker(pidPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if pid := u.env.PID(); pid != 0 && pid != os.Getpid() {
+				u.gone(errTakenOver)
+				return
+			}
+		}
+	}
+}
