@@ -34,6 +34,7 @@ func scriptBin(t *testing.T) string {
 }
 
 func TestStartFlags(t *testing.T) {
+	t.Parallel()
 	const secret = contract.SecretDir + "/"
 	for _, test := range []struct {
 		name string
@@ -99,6 +100,7 @@ func TestStartFlags(t *testing.T) {
 // TestSecretsAreReplaced: what an earlier start left there, whoever it belonged
 // to, gives way to the secret, and the modes are tight whatever the umask.
 func TestSecretsAreReplaced(t *testing.T) {
+	t.Parallel()
 	const key = contract.HostKeyName
 	remote := t.TempDir()
 	sync := t.TempDir()
@@ -155,6 +157,7 @@ func TestSecretsAreReplaced(t *testing.T) {
 
 // TestIgnoreFileNumbers: the original numbers flags and files differently.
 func TestIgnoreFileNumbers(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		flags []int          // folders that have an ignore file
@@ -207,6 +210,7 @@ func TestIgnoreFileNumbers(t *testing.T) {
 }
 
 func TestOperatorsPrograms(t *testing.T) {
+	t.Parallel()
 	cloud, user := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(cloud, "tool"), []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -224,6 +228,7 @@ func TestOperatorsPrograms(t *testing.T) {
 }
 
 func TestDockerLogin(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	start := func(token string) {
 		c := sandbox.Start(t, sandbox.Options{
@@ -261,6 +266,7 @@ func TestDockerLogin(t *testing.T) {
 
 // TestArgumentsOfTheEras: what each CLI passes is understood.
 func TestArgumentsOfTheEras(t *testing.T) {
+	t.Parallel()
 	for _, era := range original.Eras() {
 		for _, reset := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s reset=%v", era, reset), func(t *testing.T) {

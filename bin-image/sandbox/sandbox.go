@@ -170,11 +170,15 @@ func (c *Container) Signal(sig syscall.Signal) {
 
 // Command to run in the container, as kubectl exec does.
 func (c *Container) Command(args ...string) *exec.Cmd {
-	pid := strconv.Itoa(c.PID())
-	return exec.Command("nsenter", append([]string{
-		"--target", pid, "--mount", "--pid", "--net", "--ipc", "--root", "--wd",
+	enter := append([]string{
+		"nsenter", "--target", strconv.Itoa(c.PID()), "--mount", "--pid", "--net", "--ipc", "--root", "--wd",
 		"--setgid", strconv.Itoa(c.opts.GID), "--setuid", strconv.Itoa(c.opts.UID), "--",
-	}, args...)...)
+	}, args...)
+	if c.opts.Cgroup != "" {
+		join := []string{"/bin/sh", "-c", `echo 0 >"$0/cgroup.procs"; exec "$@"`, c.opts.Cgroup}
+		enter = append(join, enter...)
+	}
+	return exec.Command(enter[0], enter[1:]...)
 }
 
 // Exec runs a command in the container and returns its output.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
 const (
@@ -50,15 +51,23 @@ func NewForeign(service string, open func(context.Context) (io.ReadCloser, error
 }
 
 // fetch returns the families that may be passed on; nil if there is no page.
-func (f *Foreign) fetch(ctx context.Context) map[string]*dto.MetricFamily {
+// What a child writes must not be able to end the supervisor, so that a panic of
+// the parser costs the page and no more.
+func (f *Foreign) fetch(ctx context.Context) (families map[string]*dto.MetricFamily) {
 	f.up.Set(0)
+	defer func() {
+		if recover() != nil {
+			f.up.Set(0)
+			families = nil
+		}
+	}()
 	page, err := f.Open(ctx)
 	if err != nil {
 		return nil
 	}
 	defer page.Close()
-	var parser expfmt.TextParser
-	families, err := parser.TextToMetricFamilies(io.LimitReader(page, maxPage))
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err = parser.TextToMetricFamilies(io.LimitReader(page, maxPage))
 	if err != nil {
 		return nil
 	}
