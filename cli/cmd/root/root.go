@@ -14,6 +14,7 @@ import (
 
 	"okteto/cli/cmd/exec"
 	"okteto/cli/cmd/ssh"
+	"okteto/cli/cmd/status"
 	"okteto/cli/cmd/syncthing"
 	"okteto/cli/cmd/up"
 	"okteto/cli/cmd/version"
@@ -74,6 +75,7 @@ terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it 
 		up.NewCommand(streams),
 		exec.NewCommand(streams),
 		ssh.NewCommand(streams),
+		status.NewCommand(streams),
 		syncthing.NewCommand(streams),
 		version.NewCommand(streams),
 	)
