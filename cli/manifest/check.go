@@ -176,9 +176,10 @@ func (d *decoder) checkPaths(dev *Dev) {
 			d.fail(field, d.at(field), "choose another path", "%s is already the path of %s", remote, other)
 		}
 		used[remote] = field
-		for _, own := range []string{contract.BinDir, contract.SecretDir, contract.RemoteDir, contract.SyncthingHome} {
+		for _, own := range []string{contract.BinDir, contract.SecretDir, contract.RemoteDir, contract.SyncthingHome, contract.BashHistoryDir} {
 			if remote == own || strings.HasPrefix(remote, own+"/") || strings.HasPrefix(own, remote+"/") {
 				d.fail(field, d.at(field), "choose another path", "%s overlaps %s, which okteto itself uses", remote, own)
+				break
 			}
 		}
 	}

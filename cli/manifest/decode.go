@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // Limits on what a manifest may make the decoder do: aliases can refer to
@@ -332,7 +333,9 @@ func (d *decoder) decodeJSON(field string, n *yaml.Node, v json.Unmarshaler) {
 	if err == nil {
 		err = v.UnmarshalJSON(quoted)
 	}
-	if err != nil {
+	if _, amount := v.(*resource.Quantity); amount && err != nil {
+		d.fail(field, n, amountHint, "%q is not an amount", n.Value)
+	} else if err != nil {
 		d.fail(field, n, "", "%q cannot be used here: %v", n.Value, err)
 	}
 }

@@ -117,6 +117,8 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
+const amountHint = "500m is half a CPU, 512Mi are 512 mebibytes"
+
 func (q *ResourceList) decodeNode(d *decoder, field string, n *yaml.Node) {
 	values := map[string]string{}
 	d.decodeMap(field, n, reflect.ValueOf(&values).Elem(), `expand:"true"`)
@@ -128,7 +130,7 @@ func (q *ResourceList) decodeNode(d *decoder, field string, n *yaml.Node) {
 		}
 		amount, err := resource.ParseQuantity(text)
 		if err != nil || amount.Sign() < 0 {
-			d.fail(join(field, p.key), p.value, "500m is half a CPU, 512Mi are 512 mebibytes", "%q is not an amount", text)
+			d.fail(join(field, p.key), p.value, amountHint, "%q is not an amount", text)
 			continue
 		}
 		(*q)[resourceName(p.key)] = amount
