@@ -5,10 +5,17 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+
+	"okteto/remote/files"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == "scp" {
+		// Sessions run this program under this name where the image has no scp.
+		os.Exit(files.SCP(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	os.Exit(run(ctx, os.Args, os.Getenv, os.Stdout, os.Stderr))

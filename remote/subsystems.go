@@ -1,8 +1,14 @@
 package main
 
-import "okteto/remote/session"
+import (
+	"okteto/internal/contract"
+	"okteto/internal/seed"
+	"okteto/remote/session"
+)
 
 // subsystems are served besides sftp, by name.
 func subsystems() map[string]session.Subsystem {
-	return map[string]session.Subsystem{}
+	return map[string]session.Subsystem{
+		contract.SeedSubsystem: seed.Serve,
+	}
 }

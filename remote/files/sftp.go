@@ -1,14 +1,19 @@
-// Package files serves SFTP (version 3, draft-ietf-secsh-filexfer-02) and the
-// remote half of scp.
+// Package files serves SFTP (version 3, draft-ietf-secsh-filexfer-02, with
+// OpenSSH's extensions) and the remote half of scp.
+//
+// github.com/pkg/sftp does the bulk of SFTP. An interposer in front of it adds
+// the extensions it lacks and corrects what it does otherwise than OpenSSH's
+// server, which is what clients expect: see handlers.go.
 package files
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/pkg/sftp"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options of the file services.
@@ -19,38 +24,38 @@ type Options struct {
 	Metrics *Metrics
 }
 
-// Metrics of SFTP.
-type Metrics struct{ operations *prometheus.CounterVec }
-
-// NewMetrics registers the metrics of SFTP, all series at zero.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{operations: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "okteto_remote_sftp_operations_total", Help: "SFTP requests, by operation.",
-	}, []string{"operation"})}
-	reg.MustRegister(m.operations)
-	return m
-}
-
 // Server serves SFTP.
 type Server struct{ opts Options }
 
 // New returns an SFTP server.
 func New(opts Options) *Server { return &Server{opts} }
 
-// maxPacket is the data a read returns at most; OpenSSH's limit.
-const maxPacket = 261120
+// maxData is the most that one read or write carries; OpenSSH's limit.
+const maxData = 261120
 
 // Serve serves one SFTP session until the client's EOF.
-func (s *Server) Serve(_ context.Context, rw io.ReadWriter) error {
-	srv, err := sftp.NewServer(keepOpen{rw}, sftp.WithAllocator(), sftp.WithMaxTxPacket(maxPacket),
+func (s *Server) Serve(ctx context.Context, rw io.ReadWriter) error {
+	p := newInterposer(ctx, s, rw)
+	defer p.end()
+	srv, err := sftp.NewServer(p, sftp.WithAllocator(), sftp.WithMaxTxPacket(maxData),
 		sftp.WithServerWorkingDirectory(s.opts.WorkDir))
 	if err != nil {
 		return err
 	}
-	return srv.Serve()
+	err = srv.Serve()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
-// keepOpen leaves closing to the session: the status comes before the close.
-type keepOpen struct{ io.ReadWriter }
-
-func (keepOpen) Close() error { return nil }
+// path is where a client's path leads.
+func (s *Server) path(name string) string {
+	if name == "" {
+		name = "."
+	}
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(s.opts.WorkDir, name)
+}
