@@ -250,7 +250,7 @@ func write(t *testing.T, c *sandbox.Container, path, content string) {
 	}
 }
 
-// TestDamagedDatabase: the daemon starts over with a new one.
+// TestDamagedDatabase: the daemon repairs it or starts over with a new one.
 func TestDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	c := pod(t, nil)
@@ -264,9 +264,18 @@ func TestDamagedDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kill(t, c, contract.SyncthingBinary)
-	logs(t, c, "service=syncthing", "database is damaged")
+	old := kill(t, c, contract.SyncthingBinary)
+	c.Eventually("a new daemon", func() error {
+		pid, err := agentPID(c, contract.SyncthingBinary)
+		if err == nil && pid == old {
+			err = sandbox.ErrNotYet
+		}
+		return err
+	})
 	ready(c)
+	if m := metricsOf(t, c); m[`okteto_service_restarts_total{service="syncthing"}`] != 1 {
+		t.Error("the daemon did not manage at the first attempt")
+	}
 }
 
 // TestDiskFull: the reason is named, and when there is room again all is well.

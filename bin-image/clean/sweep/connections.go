@@ -14,10 +14,11 @@ import (
 )
 
 // silence after which a connection is no longer taken for alive. The SSH server
-// asks each client for a sign of life every 15 s, and every client answers; a
-// laptop that sleeps or a link that swallows everything does not, while the
-// connection into the pod still stands.
-const silence = 25 * time.Second
+// looks every 15 s and asks a client that was silent since the last look, so an
+// idle client that is there is heard of every 30 s. A laptop that sleeps, or a
+// link that swallows everything, is not, while the connection into the pod still
+// stands; and no CLI starts anew before 40 s without an answer.
+const silence = 35 * time.Second
 
 // connections are the established TCP connections that live, by the addresses
 // of their two ends.
