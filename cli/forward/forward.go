@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"okteto/cli/tunnel"
@@ -110,8 +111,9 @@ func (m *Manager) ListenTo(bind string, port int, open Open) (int, error) {
 		return 0, errors.Join(net.ErrClosed, closeAll(listeners))
 	}
 	m.listeners = append(m.listeners, listeners...)
+	f := &forwarding{open: open, log: m.log.With("addr", listeners[0].Addr().String())}
 	for _, listener := range listeners {
-		m.group.Go(func() { m.accept(listener, open) })
+		m.group.Go(func() { m.accept(listener, f) })
 	}
 	return listeners[0].Addr().(*net.TCPAddr).Port, nil
 }
@@ -129,7 +131,7 @@ func (m *Manager) Close() error {
 	return err
 }
 
-func (m *Manager) accept(listener net.Listener, open Open) {
+func (m *Manager) accept(listener net.Listener, f *forwarding) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -137,7 +139,7 @@ func (m *Manager) accept(listener net.Listener, open Open) {
 				return
 			}
 			// Out of file descriptors, or a client that went away again.
-			m.log.Warn("cannot accept a connection", "addr", listener.Addr().String(), "err", err)
+			f.log.Warn("cannot accept a connection", "err", err)
 			select {
 			case <-m.ctx.Done():
 				return
@@ -145,20 +147,34 @@ func (m *Manager) accept(listener net.Listener, open Open) {
 			}
 			continue
 		}
-		m.group.Go(func() { m.serve(conn, open) })
+		m.group.Go(func() { m.serve(conn, f) })
 	}
 }
 
-func (m *Manager) serve(local net.Conn, open Open) {
+// forwarding is one forward as its connections see it.
+type forwarding struct {
+	open Open
+	log  *slog.Logger
+	// failing is set while connections fail, so that a client that tries in a
+	// loop is logged once.
+	failing atomic.Bool
+}
+
+func (m *Manager) serve(from net.Conn, f *forwarding) {
 	ctx, cancel := context.WithTimeout(m.ctx, connectWait)
-	remote, err := open(ctx)
+	to, err := f.open(ctx)
 	cancel()
 	if err != nil {
-		m.log.Warn("cannot forward a connection", "addr", local.LocalAddr().String(), "err", err)
-		abort(local)
+		level := slog.LevelWarn
+		if f.failing.Swap(true) {
+			level = slog.LevelDebug
+		}
+		f.log.Log(m.ctx, level, "cannot forward a connection", "err", err)
+		abort(from)
 		return
 	}
-	Pipe(m.ctx, local, remote)
+	f.failing.Store(false)
+	Pipe(m.ctx, from, to)
 }
 
 // listen opens the listeners of one forward. On localhost both loopbacks have

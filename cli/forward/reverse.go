@@ -56,14 +56,16 @@ func (m *Manager) reverseOn(client *tunnel.Client, r Reverse, report func(error)
 func (m *Manager) acceptReverse(client *tunnel.Client, listener net.Listener, r Reverse) {
 	stop := context.AfterFunc(m.ctx, func() { _ = listener.Close() })
 	defer stop()
+	f := &forwarding{
+		open: func(ctx context.Context) (net.Conn, error) { return dialLoopback(ctx, r.LocalPort) },
+		log:  m.log.With("reverse", r.RemotePort),
+	}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			break
 		}
-		m.group.Go(func() {
-			m.serve(conn, func(ctx context.Context) (net.Conn, error) { return dialLoopback(ctx, r.LocalPort) })
-		})
+		m.group.Go(func() { m.serve(conn, f) })
 	}
 	select { // the listener ends with its connection, or with m
 	case <-m.ctx.Done():

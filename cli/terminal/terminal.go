@@ -289,7 +289,17 @@ func (r *run) status(client *tunnel.Client, err error) (int, error) {
 	case err == nil:
 		return 0, nil
 	case errors.As(err, &exit):
-		return exit.ExitStatus(), nil // 128+n for a signal
+		code := exit.ExitStatus() // 128+n for a signal
+		if r.ID != "" && code > signalled {
+			// A pod that is ended hangs up its terminals before its
+			// connections go.
+			select {
+			case <-client.Done():
+				return 0, fmt.Errorf("%w: %w", ErrLost, err)
+			case <-time.After(hangupNotice):
+			}
+		}
+		return code, nil
 	}
 	return 0, r.failure(client, err)
 }
@@ -311,6 +321,11 @@ func (r *run) failure(client *tunnel.Client, err error) error {
 // lossNotice is how long the loss of a connection may be noticed after the end of
 // a session on it.
 const lossNotice = 100 * time.Millisecond
+
+// hangupNotice is how long the end of a pod may be noticed after it has hung up a
+// terminal: the kubelet's time between TERM and KILL, which is none in a
+// development pod, and the way to here.
+const hangupNotice = time.Second
 
 // forwardAgent lets the pod use the laptop's SSH agent. Without it the command
 // runs all the same.

@@ -90,7 +90,7 @@ func (u *up) runInBackground(ctx context.Context, command string) {
 
 func (u *up) terminal(command string, streams ui.Streams) terminal.Options {
 	return terminal.Options{
-		Connect: u.connect, Command: command, ID: terminalID(command),
+		Connect: u.connectSettled, Command: command, ID: terminalID(command),
 		AgentSocket: terminal.AgentSocket(), Streams: streams, Log: u.log, Quiet: true,
 	}
 }

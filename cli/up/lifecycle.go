@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"okteto/cli/kube"
 	filesync "okteto/cli/sync"
+	"okteto/cli/tunnel"
 	"okteto/cli/ui"
 	"okteto/cli/workload"
 	"okteto/internal/contract"
@@ -234,36 +236,117 @@ func (u *up) bringBack(ctx context.Context, change workload.Change, activation *
 // monitor tells the user and the state file when the connection is lost, and when
 // everything is as it should be again.
 func (u *up) monitor(ctx context.Context) {
+	for ctx.Err() == nil {
+		status, changed := u.link.Status()
+		if status.Connected && u.settled.is(u.container()) {
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
+		if !status.Connected && !u.reconnected(ctx, status.Err) {
+			return
+		}
+		container := u.container()
+		u.setState(contract.StateSynchronizing)
+		if err := u.sync.wait(ctx, false, nil); err != nil {
+			if ctx.Err() == nil {
+				u.Report.Warn("%v", err)
+			}
+			continue
+		}
+		u.settled.set(container)
+		u.setState(contract.StateReady)
+	}
+}
+
+// reconnected waits until a lost connection is back.
+func (u *up) reconnected(ctx context.Context, why error) bool {
+	lost := time.Now()
+	u.log.Warn("connection lost", "err", why)
+	u.Report.Warn("Connection to the pod lost, reconnecting …")
 	for {
 		status, changed := u.link.Status()
 		if status.Connected {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-			}
-			continue
+			u.Report.Note("Connected again after %s", time.Since(lost).Round(100*time.Millisecond))
+			return true
 		}
-		lost := time.Now()
-		u.Report.Warn("Connection to the pod lost, reconnecting: %v", status.Err)
-		for !status.Connected {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-			}
-			status, changed = u.link.Status()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
 		}
-		u.Report.Note("Connected again after %s", time.Since(lost).Round(100*time.Millisecond))
-		u.setState(contract.StateSynchronizing)
-		if err := u.sync.wait(ctx, false, nil); err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			u.Report.Warn("%v", err)
-			continue
+	}
+}
+
+// container names the run of the development container that is current.
+func (u *up) container() string {
+	if pod := u.pod.Load(); pod != nil {
+		return pod.Name + "/" + pod.ContainerID
+	}
+	return ""
+}
+
+// connectSettled is connect for the user's command: in a container that is new
+// there is nothing to run before its files are there.
+func (u *up) connectSettled(ctx context.Context) (*tunnel.Client, error) {
+	for {
+		client, err := u.link.Interactive(ctx)
+		if err != nil {
+			return nil, err
 		}
-		u.setState(contract.StateReady)
+		if err := u.settled.wait(ctx, u.container, client.Done()); err != nil {
+			return nil, err
+		}
+		if client.Err() == nil {
+			return client, nil
+		}
+	}
+}
+
+// settled remembers which container has its files.
+type settled struct {
+	mu        sync.Mutex // protects the following
+	container string
+	changed   chan struct{}
+}
+
+func (s *settled) set(container string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.container = container
+	if s.changed != nil {
+		close(s.changed)
+	}
+	s.changed = make(chan struct{})
+}
+
+func (s *settled) is(container string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return container != "" && s.container == container
+}
+
+// wait returns when the current container has its files, or lost is closed.
+func (s *settled) wait(ctx context.Context, current func() string, lost <-chan struct{}) error {
+	for {
+		s.mu.Lock()
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed, container := s.changed, s.container
+		s.mu.Unlock()
+		if now := current(); now != "" && now == container {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-lost:
+			return nil
+		case <-changed:
+		}
 	}
 }
 

@@ -130,10 +130,17 @@ var (
 	errTakenOver = errors.New("taken over by another okteto up")
 )
 
-// logger writes to the environment's log and, before that exists, nowhere.
+// EnvDebug makes the log say more.
+const EnvDebug = "OKTETO_DEBUG"
+
+// newLogger writes to the environment's log and, before that exists, nowhere.
 func newLogger(f *os.File) *slog.Logger {
 	if f == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := slog.LevelInfo
+	if os.Getenv(EnvDebug) != "" {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: level}))
 }

@@ -152,11 +152,10 @@ func (u *up) secretData() (map[string][]byte, error) {
 		data[name] = content
 	}
 	for i, folder := range dev.Sync.Folders {
+		// Without patterns the file is there all the same: it marks the folder
+		// in the pod, and whether there are any must not change the pod.
 		content, err := os.ReadFile(filepath.Join(folder.LocalPath, contract.IgnoreFile))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read ignore patterns: %w", err)
 		}
 		data[fmt.Sprintf("%s%s-%d", contract.SecretItemPrefix, contract.IgnoreFile, i+1)] = content

@@ -42,6 +42,8 @@ type up struct {
 
 	// pod that is current; nil while there is none.
 	pod atomic.Pointer[workload.Pod]
+	// settled is the container that has its files.
+	settled settled
 	// gone ends the run with a reason.
 	gone context.CancelCauseFunc
 	// ready is set once everything was up for the first time.
@@ -217,6 +219,7 @@ func (u *up) live(ctx context.Context, found *found) error {
 	if err := u.attach(ctx); err != nil {
 		return u.undo(ctx, activation, err)
 	}
+	u.settled.set(u.container())
 	u.group.Go(func() { u.monitor(ctx) })
 	u.group.Go(func() { u.watchPID(ctx) })
 	u.cleanBefore(ctx, found, activation)

@@ -155,7 +155,7 @@ func (r *remoteReport) send(e event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.out == nil {
-		if r.log != nil && e.Text != "" {
+		if r.log != nil && e.Text != "" && e.Kind != "update" {
 			fmt.Fprintf(r.log, "time=%s level=INFO msg=%q kind=%s\n", time.Now().Format(time.RFC3339Nano), e.Text, e.Kind)
 		}
 		return
