@@ -35,10 +35,16 @@ if ! docker info >/dev/null 2>&1; then
   need docker.io docker
   need docker.io dockerd
   need iptables iptables
+  # Where the kernel has AppArmor, Docker starts no container without its parser.
+  [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || need apparmor apparmor_parser
 fi
 # The node image is made from Debian's packages where no registry can be reached.
 [ "${OKTETO_E2E_OFFLINE:-}" = 0 ] || need mmdebstrap mmdebstrap
-has gcc && [ ! -e /usr/include/stdlib.h ] && missing+=(libc6-dev)
+[ "$(uname)" != Linux ] || [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+
+# sshd, which no service starts here, wants this folder (Debian's privilege
+# separation directory), and a boot removes it.
+[ "$(id -u)" != 0 ] || [ "$(uname)" != Linux ] || mkdir -p /run/sshd
 
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sed '/^$/d' | sort -u)
 [ "${#missing[@]}" -gt 0 ] || exit 0
