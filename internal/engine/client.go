@@ -48,6 +48,11 @@ func (c *Client) Flush(ctx context.Context, folder string) error {
 	return c.do(ctx, http.MethodPost, pathFlush, controlRequest{Folder: folder}, nil)
 }
 
+// Settle is Engine.Settle.
+func (c *Client) Settle(ctx context.Context, folder string, peerSequence int64) error {
+	return c.do(ctx, http.MethodPost, pathSettle, controlRequest{Folder: folder, Sequence: peerSequence}, nil)
+}
+
 // Resume is Engine.Resume.
 func (c *Client) Resume(ctx context.Context, folder string) error {
 	return c.do(ctx, http.MethodPost, pathResume, controlRequest{Folder: folder}, nil)

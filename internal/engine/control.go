@@ -4,12 +4,8 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/syncthing/syncthing/lib/model"
 )
 
 // Paths of the control interface, which the CLI's processes use to talk to the
@@ -21,6 +17,7 @@ const (
 	pathOverride = "/okteto/override"
 	pathFlush    = "/okteto/flush"
 	pathResume   = "/okteto/resume"
+	pathSettle   = "/okteto/settle"
 )
 
 // controlRequest is the body of a request; each path uses some fields.
@@ -29,6 +26,7 @@ type controlRequest struct {
 	Peer     string `json:"peer,omitempty"`
 	Address  string `json:"address,omitempty"`
 	SendOnly bool   `json:"sendOnly,omitempty"`
+	Sequence int64  `json:"sequence,omitempty"`
 }
 
 // ControlHandler serves the control interface to whoever has the key.
@@ -52,6 +50,7 @@ func (e *Engine) ControlHandler(apiKey string) http.Handler {
 		return nil
 	})
 	handle(pathFlush, func(ctx context.Context, r controlRequest) error { return e.Flush(ctx, r.Folder) })
+	handle(pathSettle, func(ctx context.Context, r controlRequest) error { return e.Settle(ctx, r.Folder, r.Sequence) })
 	handle(pathResume, func(ctx context.Context, r controlRequest) error { return e.Resume(ctx, r.Folder) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A browser page cannot set this header on another origin.
@@ -70,21 +69,6 @@ func answer(w http.ResponseWriter, value any, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value)
-}
-
-// Flush makes sure that every change made on disk before the call is in the
-// database, and on its way to the peer, when it returns. folder is empty for
-// all.
-func (e *Engine) Flush(ctx context.Context, folder string) error {
-	for _, id := range e.order {
-		if folder != "" && id != folder {
-			continue
-		}
-		if err := e.Scan(ctx, id); err != nil && !errors.Is(err, model.ErrFolderPaused) {
-			return fmt.Errorf("scan %s: %w", id, err)
-		}
-	}
-	return nil
 }
 
 // shutdownTimeout bounds the end of the control interface.

@@ -113,10 +113,7 @@ func (e *Engine) Resume(ctx context.Context, folder string) error {
 	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = false }); err != nil {
 		return err
 	}
-	select {
-	case r.rewatch <- struct{}{}: // the watcher may hold the old root
-	default:
-	}
+	r.renewWatch() // it may hold the old root
 	return e.Scan(ctx, folder)
 }
 

@@ -172,6 +172,21 @@ func (in *intake) putOff(s stage, item *waiting, now time.Time) time.Time {
 	return time.Time{}
 }
 
+// hurry makes everything due that is not being written.
+func (in *intake) hurry(now time.Time) {
+	for s := range in.queues {
+		if stage(s) != stageOpen {
+			in.queues[s] = nil
+		}
+	}
+	for path, item := range in.items {
+		if item.stage != stageOpen {
+			item.due = now
+			in.queues[item.stage] = append(in.queues[item.stage], entry{path, now})
+		}
+	}
+}
+
 // openBelow reports whether a file at or below path is being written. The whole
 // tree is ".".
 func (in *intake) openBelow(path string) bool {

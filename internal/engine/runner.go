@@ -39,6 +39,9 @@ type folderRunner struct {
 	watched chan struct{} // closed when the watcher is up for the first time
 	once    sync.Once
 	rewatch chan struct{} // the ignore patterns changed
+	flushes chan flushRequest
+	// canaries that are out: name → chan struct{}, closed when it is seen.
+	canaries sync.Map
 
 	mu sync.Mutex
 	// mu protects the following.
@@ -59,7 +62,7 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 	r := &folderRunner{
 		e: e, f: f, log: e.log.With("folder", f.ID),
 		in: newIntake(e.cfg.Watch), source: watchTree, fs: raw.Filesystem(nil),
-		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1),
+		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
 		state: WatchState{Mode: "off"},
 	}
 	r.loadIgnores()
@@ -81,6 +84,9 @@ func (r *folderRunner) loadIgnores() {
 // skip implements watchTarget.
 func (r *folderRunner) skip(path string) bool {
 	if path == "." || path == contract.IgnoreFile {
+		return false
+	}
+	if isCanary(path) {
 		return false
 	}
 	if stfs.IsTemporary(path) || stfs.IsInternal(path) {
@@ -190,6 +196,14 @@ func (t drainingTarget) seen(c change) {
 }
 
 func (r *folderRunner) up() { r.once.Do(func() { close(r.watched) }) }
+
+// renewWatch has the watcher start anew.
+func (r *folderRunner) renewWatch() {
+	select {
+	case r.rewatch <- struct{}{}:
+	default:
+	}
+}
 
 func (r *folderRunner) setState(s WatchState) {
 	r.mu.Lock()

@@ -38,6 +38,8 @@ type scanState struct {
 	fullAt   time.Time // not before this
 	fullFrom time.Time // since when it is due
 	running  bool
+	flushing []flushRequest // wait until nothing is due
+	failure  error          // of the latest scan
 	done     chan scanResult
 	retry    time.Duration
 }
@@ -70,6 +72,10 @@ func (r *folderRunner) scanLoop(ctx context.Context) error {
 			if result.full {
 				rescan = r.nextRescan(time.Now())
 			}
+		case request := <-r.flushes:
+			r.drain(s)
+			r.in.hurry(time.Now())
+			s.flushing = append(s.flushing, request)
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -80,6 +86,7 @@ func (r *folderRunner) scanLoop(ctx context.Context) error {
 			s.backlog.add(d)
 		}
 		held := r.start(ctx, s, now)
+		s.flushed(held)
 		timer.Reset(r.wait(s, now, rescan, held))
 	}
 }
@@ -98,6 +105,8 @@ func (r *folderRunner) drain(s *scanState) {
 
 func (r *folderRunner) take(s *scanState, c change, now time.Time) {
 	switch {
+	case isCanary(c.path):
+		r.canarySeen(c.path)
 	case c.op == opOverflow || c.path == ".":
 		if c.op == opRootGone {
 			r.log.Warn("the folder's root was moved, removed or unmounted", "path", r.f.Path)
@@ -106,10 +115,7 @@ func (r *folderRunner) take(s *scanState, c change, now time.Time) {
 			s.full, s.fullAt, s.fullFrom = true, now, now
 		}
 	case r.isIgnoreFile(c.path):
-		select {
-		case r.rewatch <- struct{}{}:
-		default:
-		}
+		r.renewWatch()
 		r.in.add(c, now)
 	default:
 		r.in.add(c, now)
@@ -233,7 +239,7 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 				return scanResult{full: true}
 			}
 		}
-		return scanResult{full: true, err: r.scan(ctx, nil)}
+		return scanResult{full: true, err: r.fullScan(ctx)}
 	}
 	// A scan waits for a running pull anyway; by then most of what is in the
 	// batch is what the pull itself wrote.
@@ -256,6 +262,30 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 		r.e.track.scanned(r, changed)
 	}
 	return scanResult{paths: changed, err: err}
+}
+
+// fullScan also checks the watcher: what a full scan finds the watcher should
+// have reported.
+func (r *folderRunner) fullScan(ctx context.Context) error {
+	before := r.sequence()
+	if err := r.scan(ctx, nil); err != nil {
+		return err
+	}
+	if r.sequence() == before || r.watchState().Mode != "events" || r.probe(ctx) || ctx.Err() != nil {
+		return nil
+	}
+	r.log.Warn("file watcher does not report changes: starting it anew")
+	r.renewWatch()
+	return nil
+}
+
+func (r *folderRunner) sequence() int64 {
+	snap, err := r.e.model.DBSnapshot(r.f.ID)
+	if err != nil {
+		return 0
+	}
+	defer snap.Release()
+	return snap.Sequence(protocol.LocalDeviceID)
 }
 
 // awaitPull returns when the folder is not receiving.
@@ -299,7 +329,20 @@ func (r *folderRunner) differs(path string) bool {
 	return true
 }
 
+// flushed answers those who wait until all is scanned. What is held back, or is
+// still being written, they do not wait for.
+func (s *scanState) flushed(held bool) {
+	if s.running || (len(s.backlog.items) > 0 && !held) {
+		return
+	}
+	for _, request := range s.flushing {
+		request.done <- s.failure
+	}
+	s.flushing = nil
+}
+
 func (r *folderRunner) finished(s *scanState, result scanResult) {
+	s.failure = result.err
 	if result.err == nil {
 		s.retry = scanRetryMin
 		return
