@@ -12,11 +12,14 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"okteto/cli/cmd/down"
 	"okteto/cli/cmd/exec"
+	"okteto/cli/cmd/namespace"
 	"okteto/cli/cmd/ssh"
 	"okteto/cli/cmd/status"
 	"okteto/cli/cmd/syncthing"
 	"okteto/cli/cmd/up"
+	"okteto/cli/cmd/validate"
 	"okteto/cli/cmd/version"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
@@ -73,10 +76,13 @@ terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it 
 	}
 	cmd.AddCommand(
 		up.NewCommand(streams),
+		down.NewCommand(streams),
 		exec.NewCommand(streams),
+		namespace.NewCommand(streams),
 		ssh.NewCommand(streams),
 		status.NewCommand(streams),
 		syncthing.NewCommand(streams),
+		validate.NewCommand(streams),
 		version.NewCommand(streams),
 	)
 	return cmd
