@@ -56,36 +56,46 @@ func Run(ctx context.Context, client *ssh.Client, o Options) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var results []Result
+	err = withSubsystem(ctx, client, func(p pipe) error {
+		got, err := seed.Send(ctx, p, folders, o.reporter())
+		for i, r := range got {
+			results = append(results, Result{Folder: o.Folders[i], Result: r})
+		}
+		return err
+	})
+	return results, err
+}
+
+// withSubsystem talks to the pod's end.
+func withSubsystem(ctx context.Context, client *ssh.Client, talk func(pipe) error) error {
 	session, err := client.NewSession()
 	if err != nil {
-		return nil, fmt.Errorf("seed: open session: %w", err)
+		return fmt.Errorf("seed: open session: %w", err)
 	}
 	defer session.Close()
 	stop := context.AfterFunc(ctx, func() { session.Close() })
 	defer stop()
 	in, err := session.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("seed: %w", err)
+		return fmt.Errorf("seed: %w", err)
 	}
 	out, err := session.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("seed: %w", err)
+		return fmt.Errorf("seed: %w", err)
 	}
-	if err := session.RequestSubsystem(contract.SeedSubsystem); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	got, err := seed.Send(ctx, pipe{out, in}, folders, o.reporter())
-	results := make([]Result, 0, len(got))
-	for i, r := range got {
-		results = append(results, Result{Folder: o.Folders[i], Result: r})
-	}
+	err = session.RequestSubsystem(contract.SeedSubsystem)
 	if ctx.Err() != nil {
-		err = ctx.Err()
+		return ctx.Err()
 	}
-	return results, err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	err = talk(pipe{out, in})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 type pipe struct {
@@ -121,4 +131,30 @@ func (o Options) reporter() func(seed.Progress) {
 		}
 		o.Report(progress)
 	}
+}
+
+// Difference between the laptop's folder and the pod's.
+type Difference struct {
+	Folder Folder
+	seed.Difference
+}
+
+// Verify compares whole folders by content over an SSH connection, and changes
+// nothing. What is ignored is not looked at.
+func Verify(ctx context.Context, client *ssh.Client, folders []Folder) ([]Difference, error) {
+	wanted, err := Options{Folders: folders}.folders()
+	if err != nil {
+		return nil, err
+	}
+	var out []Difference
+	err = withSubsystem(ctx, client, func(p pipe) error {
+		found, err := seed.Verify(ctx, p, wanted)
+		for i, folder := range found {
+			for _, d := range folder {
+				out = append(out, Difference{folders[i], d})
+			}
+		}
+		return err
+	})
+	return out, err
 }

@@ -76,10 +76,13 @@ type entry struct {
 	Time   int64 // modification, nanoseconds since the epoch
 	Mode   uint32
 	Target string
+	Sum    []byte // SHA-256 of a file's content, when verifying
 }
 
 type hello struct {
 	Version int
+	// Verify compares by content and changes nothing.
+	Verify  bool
 	Folders []folderSpec
 }
 
@@ -102,6 +105,7 @@ type manifest struct {
 // answer of the pod. Err is set when the folder cannot be seeded at all.
 type answer struct {
 	Missing []uint32 // indices into the manifest
+	Differ  []Difference
 	Extra   []extra
 	Err     string
 }

@@ -277,3 +277,56 @@ func BenchmarkSeed(b *testing.B) {
 		}
 	}
 }
+
+func TestVerifyFindsEveryDifference(t *testing.T) {
+	laptop, pod, trash := dirs(t)
+	for _, name := range []string{"same", "content", "mode", "only laptop", "kind", "sub/x"} {
+		put(t, filepath.Join(laptop, name), "content of "+name)
+	}
+	if err := os.Symlink("a", filepath.Join(laptop, "link")); err != nil {
+		t.Fatal(err)
+	}
+	folder := Folder{LocalPath: laptop, RemotePath: pod, LocalWins: true, Trash: trash, Skip: func(path string) (bool, bool) {
+		return path == "ignored", false
+	}}
+	seedOnce(t, folder)
+	verify := func() map[string]string {
+		near, far := net.Pipe()
+		served := make(chan error, 1)
+		go func() { served <- Serve(t.Context(), far) }()
+		found, err := Verify(t.Context(), near, []Folder{folder})
+		if err := errors.Join(err, <-served); err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, d := range found[0] {
+			out[d.Path] = d.What
+		}
+		return out
+	}
+	if found := verify(); len(found) > 0 {
+		t.Errorf("equal trees differ: %v", found)
+	}
+	info, err := os.Stat(filepath.Join(pod, "content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(pod, "content"), "CONTENT of content")
+	put(t, filepath.Join(pod, "only pod"), "x")
+	put(t, filepath.Join(pod, "ignored"), "x")
+	if err := errors.Join(
+		os.Chtimes(filepath.Join(pod, "content"), info.ModTime(), info.ModTime()), // size and time are no proof
+		os.Chmod(filepath.Join(pod, "mode"), 0o600),
+		os.Remove(filepath.Join(pod, "only laptop")),
+		os.Remove(filepath.Join(pod, "kind")),
+		os.Mkdir(filepath.Join(pod, "kind"), 0o755),
+		os.Remove(filepath.Join(pod, "link")),
+		os.Symlink("b", filepath.Join(pod, "link")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"content": "content", "mode": "mode", "only laptop": onlyLaptop, "only pod": onlyPod, "kind": "kind", "link": "link target"}
+	if got := verify(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}

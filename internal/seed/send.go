@@ -87,25 +87,9 @@ func (w *sender) folder(ctx context.Context, f Folder) (Result, error) {
 	if err != nil {
 		return result, err
 	}
-	for from := 0; ; from += manifestChunk {
-		to := min(from+manifestChunk, len(entries))
-		last := to == len(entries)
-		if err := w.enc.Encode(manifest{Entries: entries[from:to], Last: last}); err != nil {
-			return result, fmt.Errorf("seed: send: %w", err)
-		}
-		if last {
-			break
-		}
-	}
-	if err := w.flush(); err != nil {
+	a, err := w.offer(f, entries)
+	if err != nil {
 		return result, err
-	}
-	var a answer
-	if err := w.receive(&a); err != nil {
-		return result, err
-	}
-	if a.Err != "" {
-		return result, fmt.Errorf("seed %s in the container: %s", f.RemotePath, a.Err)
 	}
 	var d decision
 	if f.LocalWins {
@@ -119,6 +103,31 @@ func (w *sender) folder(ctx context.Context, f Folder) (Result, error) {
 		return result, err
 	}
 	return result, w.receive(&result.Outcome)
+}
+
+// offer sends the manifest and receives the pod's answer.
+func (s *stream) offer(f Folder, entries []entry) (answer, error) {
+	var a answer
+	for from := 0; ; from += manifestChunk {
+		to := min(from+manifestChunk, len(entries))
+		last := to == len(entries)
+		if err := s.enc.Encode(manifest{Entries: entries[from:to], Last: last}); err != nil {
+			return a, fmt.Errorf("seed: send: %w", err)
+		}
+		if last {
+			break
+		}
+	}
+	if err := s.flush(); err != nil {
+		return a, err
+	}
+	if err := s.receive(&a); err != nil {
+		return a, err
+	}
+	if a.Err != "" {
+		return a, fmt.Errorf("seed %s in the container: %s", f.RemotePath, a.Err)
+	}
+	return a, nil
 }
 
 // decide what of the pod's own items goes to its trash: what is ignored stays.

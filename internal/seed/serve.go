@@ -31,7 +31,12 @@ func Serve(ctx context.Context, rw io.ReadWriter) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := (&receiver{stream: s, spec: f}).run(ctx); err != nil {
+		r := &receiver{stream: s, spec: f}
+		work := r.run
+		if h.Verify {
+			work = r.verify
+		}
+		if err := work(ctx); err != nil {
 			return fmt.Errorf("seed %s: %w", f.Path, err)
 		}
 	}
@@ -52,18 +57,8 @@ type receiver struct {
 }
 
 func (r *receiver) run(ctx context.Context) error {
-	for last := false; !last; {
-		var m manifest
-		if err := r.receive(&m); err != nil {
-			return err
-		}
-		for _, e := range m.Entries {
-			if err := e.valid(); err != nil {
-				return err
-			}
-		}
-		r.entries = append(r.entries, m.Entries...)
-		last = m.Last
+	if err := r.receiveManifest(); err != nil {
+		return err
 	}
 	a, err := r.compare(ctx)
 	if err != nil {
@@ -81,6 +76,23 @@ func (r *receiver) run(ctx context.Context) error {
 		return err
 	}
 	return r.send(r.outcome)
+}
+
+func (r *receiver) receiveManifest() error {
+	for last := false; !last; {
+		var m manifest
+		if err := r.receive(&m); err != nil {
+			return err
+		}
+		for _, e := range m.Entries {
+			if err := e.valid(); err != nil {
+				return err
+			}
+		}
+		r.entries = append(r.entries, m.Entries...)
+		last = m.Last
+	}
+	return nil
 }
 
 // compare finds what the manifest has and the disk lacks, and the other way
