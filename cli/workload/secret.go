@@ -28,6 +28,7 @@ type copied struct {
 	destination string
 	mode        *int32 // nil is the least that works
 	ignore      bool   // a file of ignore patterns
+	mounted     bool   // in its place, not copied there
 }
 
 // UserSecrets reads the manifest's secret files, keyed as Options.SecretData
@@ -68,20 +69,34 @@ func (t *translation) setSecrets() error {
 		return err
 	}
 	var items []corev1.KeyToPath
+	var inPlace []corev1.VolumeMount
 	args := t.startFlags()
 	for _, f := range files {
-		itemMode := &mode
+		itemMode := mode
 		if f.mode != nil {
-			itemMode = f.mode
+			// Never less than the container's user can read.
+			itemMode = *f.mode | mode&^0o400
 		}
-		items = append(items, corev1.KeyToPath{Key: f.key, Path: f.file, Mode: itemMode})
+		items = append(items, corev1.KeyToPath{Key: f.key, Path: f.file, Mode: &itemMode})
+		if f.mounted {
+			inPlace = append(inPlace, corev1.VolumeMount{Name: contract.DevSecretVolume, MountPath: f.destination, SubPath: f.file, ReadOnly: true})
+			continue
+		}
 		args = append(args, "-s", f.file+":"+f.destination)
 	}
 	t.container.Command, t.container.Args = []string{contract.StartScript}, args
 	if err := t.mountSecret(contract.SyncSecretVolume, contract.SyncthingSecretDir+"/", sync); err != nil {
 		return err
 	}
-	return t.mountSecret(contract.DevSecretVolume, contract.SecretDir+"/", items)
+	if err := t.mountSecret(contract.DevSecretVolume, contract.SecretDir+"/", items); err != nil {
+		return err
+	}
+	for _, m := range inPlace {
+		if err := t.mount(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *translation) mountSecret(volume, at string, items []corev1.KeyToPath) error {
@@ -120,9 +135,12 @@ func (t *translation) copiedFiles() ([]copied, error) {
 	if _, ok := t.o.SecretData[contract.SecretItemPrefix+contract.HostKeyName]; ok {
 		files = append(files, copied{key: contract.SecretItemPrefix + contract.HostKeyName, file: contract.HostKeyName, destination: contract.HostKeyFile})
 	}
+	// start.sh copies as the container's user: what that one may not write is
+	// mounted in its place.
+	mounted := t.readOnlyRoot() || t.notRoot()
 	for _, s := range t.dev.Secrets {
 		base := path.Base(s.RemotePath)
-		files = append(files, copied{key: contract.SecretItemPrefix + base, file: base, destination: s.RemotePath, mode: s.Mode})
+		files = append(files, copied{key: contract.SecretItemPrefix + base, file: base, destination: s.RemotePath, mode: s.Mode, mounted: mounted})
 	}
 	for i, f := range t.dev.Sync.Folders {
 		file := fmt.Sprintf("%s-%d", contract.IgnoreFile, i+1)
