@@ -17,6 +17,9 @@ const (
 	EnvTimeout = "OKTETO_TIMEOUT"
 	// EnvRegistryURL is what okteto.dev/<name> expands to.
 	EnvRegistryURL = "OKTETO_REGISTRY_URL"
+	// EnvGitCommit and EnvGitBranch tell a pipeline's commands what is deployed.
+	EnvGitCommit = "OKTETO_GIT_COMMIT"
+	EnvGitBranch = "OKTETO_GIT_BRANCH"
 )
 
 // Files below the state folder (~/.okteto), mode 0600 in folders of mode 0700.

@@ -1,0 +1,239 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+
+	"okteto/cli/kube"
+	"okteto/cli/ui"
+	"okteto/internal/contract"
+)
+
+const (
+	// listsAtOnce of the sweep: a cluster has some seventy kinds.
+	listsAtOnce = 16
+	// gonePoll is how often an object that is being deleted is looked for.
+	gonePoll = 200 * time.Millisecond
+)
+
+// sweeper finds and deletes what carries a pipeline's mark.
+type sweeper struct {
+	client     *kube.Client
+	metadata   metadata.Interface
+	resources  []resource
+	name       string
+	namespaces []string // the pipeline's own first
+	// warn is told, once each, what could not be looked at.
+	warn   func(string)
+	warned map[string]bool
+}
+
+// item is one marked object.
+type item struct {
+	resource
+	metav1.ObjectMeta
+}
+
+func (i item) String() string {
+	name := i.kind + "/" + i.Name
+	if i.Namespace != "" {
+		name += " in " + i.Namespace
+	}
+	return name
+}
+
+func newSweeper(c *kube.Client, name string, namespaces []string, warn func(string)) (*sweeper, error) {
+	s := &sweeper{
+		client: c, name: objectName(name), namespaces: append([]string{c.Namespace}, namespaces...),
+		warn: warn, warned: map[string]bool{},
+	}
+	var err error
+	if s.metadata, err = metadata.NewForConfig(c.Config); err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	api, err := discovery.NewDiscoveryClientForConfig(c.Config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	lists, err := api.ServerPreferredResources()
+	if failed := (*discovery.ErrGroupDiscoveryFailed)(nil); errors.As(err, &failed) {
+		warn(fmt.Sprintf("parts of the cluster's API do not answer, and are not searched: %v", failed))
+	} else if err != nil {
+		return nil, c.Explain(err, "list the kinds of the cluster")
+	}
+	s.resources, err = deletable(lists)
+	return s, err
+}
+
+// find lists all marked objects, the claims included, by the order of their
+// deletion. What belongs to another object is not among them: it goes with it.
+func (s *sweeper) find(ctx context.Context) ([]item, error) {
+	var mu sync.Mutex // protects found and s.warned
+	var found []item
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listsAtOnce)
+	list := func(r resource, namespace, selector string) {
+		group.Go(func() error {
+			items, err := s.list(ctx, r, namespace, selector)
+			mu.Lock()
+			defer mu.Unlock()
+			found = append(found, items...)
+			if !apierrors.IsForbidden(err) {
+				return err
+			}
+			// Who may not even list a kind has created none, but others may have.
+			if kind := r.gvr.Resource; r.namespaced && !s.warned[kind] {
+				s.warned[kind] = true
+				s.warn(fmt.Sprintf("not allowed to look for %s in namespace %s", kind, namespace))
+			}
+			return nil
+		})
+	}
+	own := contract.DeployedByLabel + "=" + s.name
+	elsewhere := own + "," + contract.DeployedInLabel + "=" + s.client.Namespace
+	for _, r := range s.resources {
+		if !r.namespaced {
+			list(r, "", elsewhere)
+			continue
+		}
+		for i, namespace := range s.namespaces {
+			if i == 0 {
+				list(r, namespace, own)
+			} else {
+				list(r, namespace, elsewhere)
+			}
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(found, func(a, b item) int {
+		if a.phase != b.phase {
+			return a.phase - b.phase
+		}
+		return strings.Compare(a.String(), b.String())
+	})
+	return found, nil
+}
+
+func (s *sweeper) list(ctx context.Context, r resource, namespace, selector string) ([]item, error) {
+	list, err := s.metadata.Resource(r.gvr).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, err
+	case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
+		return nil, nil // its definition is gone meanwhile
+	case err != nil:
+		return nil, s.client.Explain(err, "list the "+r.gvr.Resource+" of the pipeline")
+	}
+	var found []item
+	for _, o := range list.Items {
+		if metav1.GetControllerOf(&o) == nil && o.Labels[contract.GitDeployLabel] == "" {
+			found = append(found, item{r, o.ObjectMeta})
+		}
+	}
+	return found, nil
+}
+
+// remove deletes objects phase by phase, and waits until those of a phase are
+// gone before it begins the next.
+func (s *sweeper) remove(ctx context.Context, items []item, report func(item)) error {
+	for len(items) > 0 {
+		end := slices.IndexFunc(items, func(i item) bool { return i.phase != items[0].phase })
+		if end < 0 {
+			end = len(items)
+		}
+		for _, i := range items[:end] {
+			report(i)
+			if err := s.delete(ctx, i); err != nil {
+				return err
+			}
+		}
+		if err := s.waitGone(ctx, items[:end]); err != nil {
+			return err
+		}
+		items = items[end:]
+	}
+	return nil
+}
+
+func (s *sweeper) delete(ctx context.Context, i item) error {
+	// Foreground: a workload is gone when its pods are.
+	propagation := metav1.DeletePropagationForeground
+	err := s.metadata.Resource(i.gvr).Namespace(i.Namespace).Delete(ctx, i.Name, metav1.DeleteOptions{
+		PropagationPolicy: &propagation,
+		Preconditions:     &metav1.Preconditions{UID: &i.UID},
+	})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another one by now
+		return nil
+	}
+	return s.client.Explain(err, "delete "+i.String())
+}
+
+func (s *sweeper) waitGone(ctx context.Context, items []item) error {
+	for _, i := range items {
+		for {
+			live, err := s.metadata.Resource(i.gvr).Namespace(i.Namespace).Get(ctx, i.Name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || err == nil && live.UID != i.UID {
+				break
+			}
+			if err != nil && ctx.Err() == nil {
+				return s.client.Explain(err, "see whether "+i.String()+" is gone")
+			}
+			if err := pause(ctx, gonePoll); err != nil {
+				if errors.Is(err, context.Canceled) {
+					return err
+				}
+				return stuck(i, live, err)
+			}
+		}
+	}
+	return nil
+}
+
+func stuck(i item, live *metav1.PartialObjectMetadata, err error) error {
+	problem := &ui.Problem{Summary: i.String() + " does not go away", Cause: err, Hint: "see what it waits for: kubectl describe " + i.kind + " " + i.Name + "\nand run the command again; it goes on where it stopped"}
+	if live != nil && len(live.Finalizers) > 0 {
+		problem.Detail = "it waits for its finalizers: " + strings.Join(live.Finalizers, ", ")
+	}
+	return problem
+}
+
+// resource is a kind of objects that can be listed and deleted.
+type resource struct {
+	gvr        schema.GroupVersionResource
+	kind       string
+	namespaced bool
+	phase      int
+}
+
+func deletable(lists []*metav1.APIResourceList) ([]resource, error) {
+	var result []resource
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, fmt.Errorf("list the kinds of the cluster: %w", err)
+		}
+		for _, r := range list.APIResources {
+			derived := r.Name == "events" || r.Name == "endpoints" || r.Name == "endpointslices"
+			if derived || strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "delete") {
+				continue
+			}
+			gvr := version.WithResource(r.Name)
+			result = append(result, resource{gvr, strings.ToLower(r.Kind), r.Namespaced, phaseOf(gvr, r.Namespaced)})
+		}
+	}
+	return result, nil
+}
