@@ -36,10 +36,11 @@ demo: install ## the main job on a real cluster, narrated: an edit arrives in a 
 
 .PHONY: test
 test: install ## lint, unit tests with the race detector, all platforms, end-to-end tests
-	@$(MAKE) lint
-	@$(MAKE) unit
-	@$(MAKE) cross
-	@$(MAKE) e2e
+	@failed=; for stage in lint unit cross e2e; do \
+		echo "== make $$stage"; begin=$$SECONDS; \
+		$(MAKE) $$stage || failed+=" $$stage"; \
+		echo "== $$((SECONDS - begin)) s"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 ##@ Building
 

@@ -95,5 +95,6 @@ drop_preload() {
   drop_preload # of a run that was killed
   preload okteto-e2e/node:bare "$image"
   say "pod images preloaded"
+  rm -rf "$context"
 } >&2
 echo "$image"
