@@ -19,6 +19,10 @@ type keeper struct {
 	wake    chan struct{} // has a value when there is a reason to try at once
 	drop    chan struct{} // has a value when the connection is to be given up
 
+	// leader, if there is one, is connected first: one that cannot be reached
+	// is not tried twice.
+	leader *keeper
+
 	board *board
 	// The following are protected by board.mu.
 	current *Client
@@ -76,6 +80,11 @@ func (k *keeper) run(ctx context.Context) {
 	defer late.Wait()
 	pause := firstRetry
 	for {
+		if k.leader != nil {
+			if _, err := k.leader.client(ctx); err != nil {
+				return // ctx has ended
+			}
+		}
 		client := k.attempt(ctx, pause, &late)
 		if client == nil {
 			return
@@ -122,12 +131,13 @@ func (k *keeper) attempt(ctx context.Context, pause time.Duration, late *sync.Wa
 	}()
 	next := time.NewTimer(0)
 	defer next.Stop()
+	var woken time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-k.wake:
-			pause = firstRetry
+			pause, woken = firstRetry, time.Now()
 			next.Reset(0)
 		case <-next.C:
 			next.Reset(lastRetry)
@@ -150,7 +160,11 @@ func (k *keeper) attempt(ctx context.Context, pause time.Duration, late *sync.Wa
 			k.log.Debug("cannot connect", "err", o.err)
 			if active == 0 {
 				next.Reset(pause)
-				pause = min(2*pause, lastRetry)
+				longest := lastRetry
+				if time.Since(woken) < eagerTime {
+					longest = eagerRetry
+				}
+				pause = min(2*pause, longest)
 			}
 		}
 	}

@@ -23,7 +23,11 @@ const (
 	// second is also how long at most a path that works again goes unused.
 	firstRetry = 25 * time.Millisecond
 	lastRetry  = time.Second
-	// attempts that may be under way: on a path that swallows packets each
+	// eagerRetry is the longest pause for eagerTime after Retry: what the caller
+	// knows to come is about to.
+	eagerRetry = 150 * time.Millisecond
+	eagerTime  = 3 * time.Second
+	// maxAttempts that may be under way: on a path that swallows packets each
 	// hangs, and only one that began after the path is back gets through.
 	maxAttempts = 5
 	// attemptLimit ends an attempt.
@@ -66,6 +70,7 @@ func NewLink(o Options) *Link {
 	l.keepers = []*keeper{l.interactive}
 	if !o.InteractiveOnly {
 		l.bulk = newKeeper(b, connect, o.Log.With("conn", "bulk"))
+		l.bulk.leader = l.interactive
 		l.keepers = append(l.keepers, l.bulk)
 	}
 	return l

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,10 +27,11 @@ const (
 	pidPeriod = time.Second
 )
 
-// activate puts the workload in development mode and waits for its pod. The
-// activation is returned also with an error, if there is one to undo.
+// activate puts the workload in development mode.
 func (u *up) activate(ctx context.Context) (*workload.Activation, error) {
-	u.setState(contract.StateActivating)
+	if !u.ready.Load() {
+		u.setState(contract.StateActivating)
+	}
 	data, err := u.secretData()
 	if err != nil {
 		return nil, err
@@ -50,20 +50,31 @@ func (u *up) activate(ctx context.Context) (*workload.Activation, error) {
 			u.Report.Warn("%s", warning)
 		}
 	}
-	return activation, u.waitPod(ctx, activation)
+	return activation, nil
 }
 
-// waitPod waits for the activation's pod and makes it the current one.
+// waitPod waits for the activation's pod and makes it the current one. The link
+// tries to connect meanwhile.
 func (u *up) waitPod(ctx context.Context, activation *workload.Activation) error {
-	u.setState(contract.StateStarting)
-	u.Report.Step("Starting the development pod")
+	quiet := u.linked.Load
+	if !quiet() {
+		u.setState(contract.StateStarting)
+		u.Report.Step("Starting the development pod")
+	}
 	last := contract.StateStarting
 	pod, err := workload.WaitForPod(ctx, u.target, activation, func(p workload.PodProgress) {
+		u.log.Info("pod", "pod", p.Pod, "phase", string(p.Phase), "reason", p.Reason, "message", p.Message)
+		if p.Pod != "" && p.Phase != workload.PhaseStarting {
+			u.place.start(p.Pod)
+			u.link.Retry(false)
+		}
+		if quiet() {
+			return
+		}
 		if s := string(p.Phase); p.Phase != workload.PhaseRunning && s != last {
 			last = s
 			u.setState(s)
 		}
-		u.log.Info("pod", "phase", string(p.Phase), "reason", p.Reason, "message", p.Message)
 		if p.Message != "" {
 			u.Report.Update("%s", p.Message)
 		}
@@ -73,18 +84,17 @@ func (u *up) waitPod(ctx context.Context, activation *workload.Activation) error
 	}
 	u.log.Info("pod runs", "pod", pod.Name, "node", pod.Node)
 	activation.Pod = pod
-	u.info.Pod = pod.Name
-	old := u.pod.Swap(pod)
+	old := u.place.run(pod)
 	u.link.Retry(old != nil && old.UID != pod.UID)
 	return nil
 }
 
 // attach waits for the first connection and the first synchronization.
 func (u *up) attach(ctx context.Context) error {
-	u.Report.Step("Connecting to pod %s", u.info.Pod)
 	if err := u.waitLink(ctx); err != nil {
 		return err
 	}
+	u.linked.Store(true)
 	u.writeSSHConfig()
 	u.setState(contract.StateStartingSync)
 	u.Report.Step("Synchronizing")
@@ -100,29 +110,34 @@ func (u *up) attach(ctx context.Context) error {
 
 // waitLink waits for the connections, but not for what will never come.
 func (u *up) waitLink(ctx context.Context) error {
-	limit := time.NewTimer(u.target.Dev.Timeout.Default)
-	defer limit.Stop()
+	var limit <-chan time.Time // from when the pod runs
 	for {
-		status, changed := u.link.Status()
+		status, linkChanged := u.link.Status()
+		_, _, placeChanged := u.place.look()
 		if status.Connected {
 			return nil
 		}
 		if apierrors.IsForbidden(status.Err) || apierrors.IsUnauthorized(status.Err) {
 			return u.Target.Client.Explain(status.Err, "forward a port to the development pod")
 		}
+		pod := u.place.current()
+		if pod != nil && limit == nil {
+			limit = time.After(u.target.Dev.Timeout.Default)
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-changed:
-		case <-limit.C:
+		case <-linkChanged:
+		case <-placeChanged:
+		case <-limit:
 			if kube.Unreachable(status.Err) {
 				return u.Target.Client.Explain(status.Err, "connect to the development pod")
 			}
 			return &ui.Problem{
-				Summary: fmt.Sprintf("cannot connect to the SSH server in pod %s", u.info.Pod),
+				Summary: fmt.Sprintf("cannot connect to the SSH server in pod %s", pod.Name),
 				Cause:   status.Err,
 				Hint: fmt.Sprintf("look at what the pod says: kubectl logs -n %s %s -c %s",
-					u.env.Namespace, u.info.Pod, u.pod.Load().Container),
+					u.env.Namespace, pod.Name, pod.Container),
 			}
 		}
 	}
@@ -133,7 +148,7 @@ func (u *up) cleanBefore(ctx context.Context, f *found, activation *workload.Act
 	if activation.Fresh || activation.Replaced || f.secret == nil {
 		return
 	}
-	pod := u.pod.Load()
+	pod := u.place.current()
 	if pod == nil {
 		return
 	}
@@ -222,47 +237,50 @@ func (u *up) nextChange(ctx context.Context, activation *workload.Activation) (w
 func (u *up) bringBack(ctx context.Context, change workload.Change, activation **workload.Activation) error {
 	if isPodWait(change) {
 		if change.Kind == workload.PodGone {
-			u.pod.Store(nil)
+			u.place.leave()
 		}
 		return u.waitPod(ctx, *activation)
 	}
 	again, err := u.activate(ctx)
-	if again != nil {
-		*activation = again
+	if err != nil {
+		return err
 	}
-	return err
+	*activation = again
+	return u.waitPod(ctx, again)
 }
 
 // monitor tells the user and the state file when the connection is lost, and when
 // everything is as it should be again.
 func (u *up) monitor(ctx context.Context) {
 	for ctx.Err() == nil {
-		status, changed := u.link.Status()
-		if status.Connected && u.settled.is(u.container()) {
+		status, linkChanged := u.link.Status()
+		container, settled, placeChanged := u.place.look()
+		switch {
+		case !status.Connected:
+			u.reconnected(ctx, status.Err)
+			u.setState(contract.StateSynchronizing)
+			u.place.settle("")
+		case settled || container == "":
 			select {
 			case <-ctx.Done():
-			case <-changed:
+			case <-linkChanged:
+			case <-placeChanged:
 			}
-			continue
-		}
-		if !status.Connected && !u.reconnected(ctx, status.Err) {
-			return
-		}
-		container := u.container()
-		u.setState(contract.StateSynchronizing)
-		if err := u.sync.wait(ctx, false, nil); err != nil {
-			if ctx.Err() == nil {
-				u.Report.Warn("%v", err)
+		default:
+			if err := u.sync.wait(ctx, false, nil); err != nil {
+				if ctx.Err() == nil {
+					u.Report.Warn("%v", err)
+				}
+				continue
 			}
-			continue
+			u.place.settle(container)
+			u.setState(contract.StateReady)
 		}
-		u.settled.set(container)
-		u.setState(contract.StateReady)
 	}
 }
 
 // reconnected waits until a lost connection is back.
-func (u *up) reconnected(ctx context.Context, why error) bool {
+func (u *up) reconnected(ctx context.Context, why error) {
 	lost := time.Now()
 	u.log.Warn("connection lost", "err", why)
 	u.Report.Warn("Connection to the pod lost, reconnecting …")
@@ -270,22 +288,14 @@ func (u *up) reconnected(ctx context.Context, why error) bool {
 		status, changed := u.link.Status()
 		if status.Connected {
 			u.Report.Note("Connected again after %s", time.Since(lost).Round(100*time.Millisecond))
-			return true
+			return
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return
 		case <-changed:
 		}
 	}
-}
-
-// container names the run of the development container that is current.
-func (u *up) container() string {
-	if pod := u.pod.Load(); pod != nil {
-		return pod.Name + "/" + pod.ContainerID
-	}
-	return ""
 }
 
 // connectSettled is connect for the user's command: in a container that is new
@@ -296,56 +306,11 @@ func (u *up) connectSettled(ctx context.Context) (*tunnel.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := u.settled.wait(ctx, u.container, client.Done()); err != nil {
+		if err := u.place.waitSettled(ctx, client.Done()); err != nil {
 			return nil, err
 		}
 		if client.Err() == nil {
 			return client, nil
-		}
-	}
-}
-
-// settled remembers which container has its files.
-type settled struct {
-	mu        sync.Mutex // protects the following
-	container string
-	changed   chan struct{}
-}
-
-func (s *settled) set(container string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.container = container
-	if s.changed != nil {
-		close(s.changed)
-	}
-	s.changed = make(chan struct{})
-}
-
-func (s *settled) is(container string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return container != "" && s.container == container
-}
-
-// wait returns when the current container has its files, or lost is closed.
-func (s *settled) wait(ctx context.Context, current func() string, lost <-chan struct{}) error {
-	for {
-		s.mu.Lock()
-		if s.changed == nil {
-			s.changed = make(chan struct{})
-		}
-		changed, container := s.changed, s.container
-		s.mu.Unlock()
-		if now := current(); now != "" && now == container {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-lost:
-			return nil
-		case <-changed:
 		}
 	}
 }

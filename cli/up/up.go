@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"okteto/cli/forward"
 	"okteto/cli/state"
 	"okteto/cli/tunnel"
@@ -40,12 +42,11 @@ type up struct {
 	info   Info
 	sync   *syncKeeper
 
-	// pod that is current; nil while there is none.
-	pod atomic.Pointer[workload.Pod]
-	// settled is the container that has its files.
-	settled settled
+	place *place
 	// gone ends the run with a reason.
 	gone context.CancelCauseFunc
+	// linked is set once the connections were up for the first time.
+	linked atomic.Bool
 	// ready is set once everything was up for the first time.
 	ready atomic.Bool
 	// commanding is set while a command runs that gets the user's signals.
@@ -60,7 +61,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	u := &up{Options: o, target: o.Target.Workload(), log: newLogger(nil)}
+	u := &up{Options: o, target: o.Target.Workload(), log: newLogger(nil), place: newPlace()}
 	u.applyFlags()
 	u.info = Info{
 		Context: o.Target.Client.Context, Namespace: u.target.Namespace, Name: u.target.Dev.Name, Command: o.Command,
@@ -213,13 +214,18 @@ func (u *up) live(ctx context.Context, found *found) error {
 	defer u.sync.stop()
 	activation, err := u.activate(ctx)
 	if err != nil {
+		return u.undo(ctx, nil, err)
+	}
+	starting, both := errgroup.WithContext(ctx)
+	starting.Go(func() error { return u.waitPod(both, activation) })
+	starting.Go(func() error { return u.attach(both) })
+	if err := starting.Wait(); err != nil {
 		return u.undo(ctx, activation, err)
 	}
+	u.info.Pod = activation.Pod.Name
+	container, _, _ := u.place.look()
+	u.place.settle(container)
 	u.group.Go(func() { u.supervise(ctx, activation) })
-	if err := u.attach(ctx); err != nil {
-		return u.undo(ctx, activation, err)
-	}
-	u.settled.set(u.container())
 	u.group.Go(func() { u.monitor(ctx) })
 	u.group.Go(func() { u.watchPID(ctx) })
 	u.cleanBefore(ctx, found, activation)
@@ -260,9 +266,9 @@ var errNoPod = errors.New("there is no development pod at the moment")
 
 // dialPod opens a stream to the SSH server of the current pod.
 func (u *up) dialPod(ctx context.Context) (net.Conn, error) {
-	pod := u.pod.Load()
-	if pod == nil {
+	name := u.place.name()
+	if name == "" {
 		return nil, errNoPod
 	}
-	return u.dialer.Dial(ctx, u.target.Namespace, pod.Name, u.target.Dev.SSHServerPort)
+	return u.dialer.Dial(ctx, u.target.Namespace, name, u.target.Dev.SSHServerPort)
 }

@@ -1,0 +1,107 @@
+package up
+
+import (
+	"context"
+	"sync"
+
+	"okteto/cli/workload"
+)
+
+// place is where the environment is: its pod, and whether that has its files.
+type place struct {
+	mu sync.Mutex // protects the following
+	// pod that runs; nil while none does.
+	pod *workload.Pod
+	// next is the name of a pod that starts. Its SSH server answers up to a
+	// second before the cluster says that it runs.
+	next string
+	// settled is the container that has its files.
+	settled string
+	// changed is closed and replaced at each change.
+	changed chan struct{}
+}
+
+func newPlace() *place { return &place{changed: make(chan struct{})} }
+
+func (p *place) announce() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// start names a pod that starts.
+func (p *place) start(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if name != p.next {
+		p.next = name
+		p.announce()
+	}
+}
+
+// run makes pod the current one and returns the one before.
+func (p *place) run(pod *workload.Pod) (old *workload.Pod) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, p.pod, p.next = p.pod, pod, pod.Name
+	p.announce()
+	return old
+}
+
+// leave says that the current pod is gone.
+func (p *place) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pod, p.next = nil, ""
+	p.announce()
+}
+
+// name of the pod to connect to, "" if there is none.
+func (p *place) name() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next
+}
+
+// current pod, nil if none runs.
+func (p *place) current() *workload.Pod {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pod
+}
+
+// settle says that a container has its files.
+func (p *place) settle(container string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settled = container
+	p.announce()
+}
+
+// look returns the run of the development container that is current, "" if none
+// is, whether it has its files, and a channel that is closed when that changes.
+func (p *place) look() (container string, settled bool, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pod != nil {
+		container = p.pod.Name + "/" + p.pod.ContainerID
+	}
+	return container, container != "" && container == p.settled, p.changed
+}
+
+// waitSettled returns when the current container has its files, or lost is
+// closed.
+func (p *place) waitSettled(ctx context.Context, lost <-chan struct{}) error {
+	for {
+		_, settled, changed := p.look()
+		if settled {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-lost:
+			return nil
+		case <-changed:
+		}
+	}
+}
