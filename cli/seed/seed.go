@@ -28,7 +28,8 @@ type Options struct {
 	Folders []Folder
 	// LocalWins replaces what differs in the pod and sets aside what only the
 	// pod has and is not ignored: for an environment's first synchronization.
-	// Otherwise only what is missing is added, as for a fresh pod.
+	// Otherwise only a folder that is empty in the pod is filled, as after the
+	// pod was replaced: it is always safe to call.
 	LocalWins bool
 	// Report is called often; nil: never.
 	Report func(Progress)

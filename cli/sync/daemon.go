@@ -26,7 +26,8 @@ type Options struct {
 	Home     string
 	Identity identity.Environment
 	Folders  []Folder
-	// PeerAddress is where the pod's port 22000 can be reached, host:port.
+	// PeerAddress is where the pod's port 22000 can be reached, host:port; empty:
+	// not yet, Reconnect will tell, as when the pod is seeded first.
 	PeerAddress string
 	// RemoteAPIAddress is where the pod's port 8384 can be reached, host:port;
 	// empty: it cannot, and then the pod's own errors are not known.
@@ -40,10 +41,7 @@ type Options struct {
 	RescanInterval time.Duration
 	// Reset starts with a new database.
 	Reset bool
-	// Seeded says that the pod holds what the laptop holds: the first
-	// synchronization is two-way at once.
-	Seeded bool
-	Log    *slog.Logger
+	Log   *slog.Logger
 }
 
 // Validate fills defaults and reports what cannot work.
@@ -51,8 +49,8 @@ func (o *Options) Validate() error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Home == "" || o.PeerAddress == "" {
-		return errors.New("sync: home and peer address are needed")
+	if o.Home == "" {
+		return errors.New("sync: no home folder")
 	}
 	if o.RescanInterval == 0 {
 		o.RescanInterval = defaultRescan
@@ -157,7 +155,7 @@ func (d *Daemon) prepare() error {
 			return fmt.Errorf("sync folder: %w", err)
 		}
 		s.Folders = append(s.Folders, settingsFolder{ID: f.ID, Path: path})
-		s.SendOnly[f.ID] = d.first && !d.o.Seeded
+		s.SendOnly[f.ID] = d.first
 	}
 	return s.write(d.o.Home)
 }
@@ -248,6 +246,10 @@ func (d *Daemon) awaitReady(ctx context.Context, out io.Reader) error {
 		return writeInfo(d.o, ready)
 	}
 }
+
+// First reports whether these folders have never been equal to the pod's: then
+// the laptop's state wins once.
+func (d *Daemon) First() bool { return d.first }
 
 // Done is closed when the daemon has ended.
 func (d *Daemon) Done() <-chan struct{} { return d.done }

@@ -76,7 +76,7 @@ var errStalled = errors.New("no progress")
 // when all the rest is done.
 func (d *Daemon) WaitSynced(ctx context.Context, report func(Progress)) error {
 	w := &waiter{d: d, report: report, started: time.Now(), progressed: time.Now()}
-	if d.first && !d.o.Seeded {
+	if d.first {
 		if err := w.until(ctx, w.overridden); err != nil {
 			return err
 		}

@@ -28,6 +28,12 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return s, c.do(ctx, http.MethodGet, pathStatus, controlRequest{}, &s)
 }
 
+// Conflicts are the conflict copies by folder id, relative to the root.
+func (c *Client) Conflicts(ctx context.Context) (map[string][]string, error) {
+	var copies map[string][]string
+	return copies, c.do(ctx, http.MethodGet, pathConflicts, controlRequest{}, &copies)
+}
+
 // SetPeerAddress is Engine.SetPeerAddress.
 func (c *Client) SetPeerAddress(ctx context.Context, peer, address string) error {
 	return c.do(ctx, http.MethodPost, pathPeer, controlRequest{Peer: peer, Address: address}, nil)

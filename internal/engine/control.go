@@ -11,13 +11,14 @@ import (
 // Paths of the control interface, which the CLI's processes use to talk to the
 // daemon. All want the API key in the header X-API-Key.
 const (
-	pathStatus   = "/okteto/status"
-	pathPeer     = "/okteto/peer"
-	pathMode     = "/okteto/mode"
-	pathOverride = "/okteto/override"
-	pathFlush    = "/okteto/flush"
-	pathResume   = "/okteto/resume"
-	pathSettle   = "/okteto/settle"
+	pathStatus    = "/okteto/status"
+	pathPeer      = "/okteto/peer"
+	pathMode      = "/okteto/mode"
+	pathOverride  = "/okteto/override"
+	pathFlush     = "/okteto/flush"
+	pathResume    = "/okteto/resume"
+	pathConflicts = "/okteto/conflicts"
+	pathSettle    = "/okteto/settle"
 )
 
 // controlRequest is the body of a request; each path uses some fields.
@@ -33,6 +34,13 @@ type controlRequest struct {
 func (e *Engine) ControlHandler(apiKey string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, e.Status(), nil) })
+	mux.HandleFunc("GET "+pathConflicts, func(w http.ResponseWriter, _ *http.Request) {
+		copies := map[string][]string{}
+		for _, id := range e.order {
+			copies[id] = e.Conflicts(id)
+		}
+		answer(w, copies, nil)
+	})
 	handle := func(path string, do func(context.Context, controlRequest) error) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			var request controlRequest

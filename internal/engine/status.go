@@ -38,8 +38,10 @@ type FolderStatus struct {
 	Errors     []ItemError `json:"errors,omitempty"`
 	ErrorCount int         `json:"errorCount"`
 	Conflicts  int         `json:"conflicts"`
-	LastSync   time.Time   `json:"lastSync,omitzero"`
-	Watch      WatchState  `json:"watch"`
+	// ConflictCopies are the first maxErrors of them.
+	ConflictCopies []string   `json:"conflictCopies,omitempty"`
+	LastSync       time.Time  `json:"lastSync,omitzero"`
+	Watch          WatchState `json:"watch"`
 }
 
 // Completion is how far one side is.
@@ -159,6 +161,8 @@ func (e *Engine) folderStatus(id string) FolderStatus {
 		}
 	}
 	s.Conflicts, s.LastSync = e.track.folder(id)
+	copies := e.Conflicts(id)
+	s.ConflictCopies = copies[:min(len(copies), maxErrors)]
 	return s
 }
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -240,4 +242,11 @@ func (t *tracker) folder(id string) (conflicts int, lastSync time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.conflicts[id]), t.lastSync[id]
+}
+
+// Conflicts are the conflict copies in a folder, relative to its root.
+func (e *Engine) Conflicts(folder string) []string {
+	e.track.mu.Lock()
+	defer e.track.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.track.conflicts[folder]))
 }

@@ -164,20 +164,29 @@ func TestLaptopWinsAndPodsOwnGoToTheTrash(t *testing.T) {
 	}
 }
 
-func TestFreshPodKeepsWhatItHas(t *testing.T) {
+func TestOnlyANewPodIsFilled(t *testing.T) {
 	laptop, pod, trash := dirs(t)
 	put(t, filepath.Join(laptop, "both"), "laptop")
-	put(t, filepath.Join(laptop, "new"), "new")
+	put(t, filepath.Join(laptop, "deleted in the pod"), "x")
 	put(t, filepath.Join(pod, "both"), "pod")
 	put(t, filepath.Join(pod, "own"), "pod")
-	seedOnce(t, Folder{LocalPath: laptop, RemotePath: pod, Trash: trash})
-	for name, want := range map[string]string{"both": "pod", "own": "pod", "new": "new"} {
+	folder := Folder{LocalPath: laptop, RemotePath: pod, Trash: trash}
+	seedOnce(t, folder)
+	for name, want := range map[string]string{"both": "pod", "own": "pod"} {
 		if got, _ := os.ReadFile(filepath.Join(pod, name)); string(got) != want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if _, err := os.Stat(trash); !os.IsNotExist(err) {
-		t.Error("something went to the trash")
+	if _, err := os.Lstat(filepath.Join(pod, "deleted in the pod")); !os.IsNotExist(err) {
+		t.Error("a deletion was undone")
+	}
+	if err := os.RemoveAll(pod); err != nil {
+		t.Fatal(err)
+	}
+	seedOnce(t, folder)
+	equal(t, laptop, pod)
+	if left, _ := filepath.Glob(filepath.Join(pod, tempPrefix+"*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 
@@ -203,7 +212,7 @@ func TestBrokenOffSeedIsResumed(t *testing.T) {
 	near, far := net.Pipe()
 	served := make(chan error, 1)
 	go func() { served <- Serve(t.Context(), far) }()
-	folder := Folder{LocalPath: laptop, RemotePath: pod, LocalWins: true, Trash: trash}
+	folder := Folder{LocalPath: laptop, RemotePath: pod, Trash: trash}
 	if _, err := Send(t.Context(), &cutter{near, 2 << 20}, []Folder{folder}, nil); err == nil {
 		t.Fatal("the cut was not noticed")
 	}
@@ -215,7 +224,7 @@ func TestBrokenOffSeedIsResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, item := range half {
-		if isTemporary(filepath.Base(item.Path)) {
+		if isTemporary(filepath.Base(item.Path)) && item.Path != unfinished {
 			t.Errorf("%s was left behind", item.Path)
 		}
 	}
@@ -258,7 +267,7 @@ func TestFailureNamesTheFileAndTheRestGoesOn(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Join(pod, "locked"), 0o755), os.Chmod(filepath.Join(pod, "locked"), 0o555)); err != nil {
 		t.Fatal(err)
 	}
-	result := seedOnce(t, Folder{LocalPath: laptop, RemotePath: pod, Trash: trash})[0]
+	result := seedOnce(t, Folder{LocalPath: laptop, RemotePath: pod, LocalWins: true, Trash: trash})[0]
 	if len(result.Failed) != 1 || result.Failed[0].Path != "locked/file" || result.Files != 1 {
 		t.Errorf("failed: %v, files: %d", result.Failed, result.Files)
 	}

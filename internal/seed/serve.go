@@ -2,6 +2,7 @@ package seed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -75,6 +76,7 @@ func (r *receiver) run(ctx context.Context) error {
 	if err := r.fill(ctx, a.Missing); err != nil {
 		return err
 	}
+	r.unmark()
 	return r.send(r.outcome)
 }
 
@@ -120,6 +122,9 @@ func (r *receiver) compare(ctx context.Context) (answer, error) {
 	if a.Extra, err = r.extras(ctx, known); err != nil {
 		return a, err
 	}
+	if !r.spec.LocalWins && !r.mayFill() {
+		return a, nil
+	}
 	for i, e := range r.entries {
 		if ctx.Err() != nil {
 			return a, ctx.Err()
@@ -128,7 +133,32 @@ func (r *receiver) compare(ctx context.Context) (answer, error) {
 			a.Missing = append(a.Missing, uint32(i))
 		}
 	}
-	return a, nil
+	return a, r.mark()
+}
+
+// unfinished is in a root that was empty until a seed began, which has not
+// ended yet.
+const unfinished = tempPrefix + "unfinished" + tempSuffix
+
+// mayFill reports whether files may be added to a folder that has been
+// synchronized before. Only to one that is new: what an old one lacks was
+// deleted there, and the engine knows.
+func (r *receiver) mayFill() bool {
+	_, err := os.Lstat(filepath.Join(r.spec.Path, unfinished))
+	return r.fresh || err == nil
+}
+
+func (r *receiver) mark() error {
+	if !r.fresh {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(r.spec.Path, unfinished), nil, 0o600)
+}
+
+func (r *receiver) unmark() {
+	if err := os.Remove(filepath.Join(r.spec.Path, unfinished)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.outcome.fail(unfinished, err)
+	}
 }
 
 // missing reports whether an entry has to be made or replaced.
