@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"okteto/internal/contract"
 	"okteto/remote/sshd"
@@ -44,7 +41,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintln(stderr, "okteto-remote:", err)
 		return exitUsage
 	}
-	handleIgnored()
+	cleanInheritance()
 	// Bulk transfers allocate 32 KiB a packet: collecting less often makes
 	// them a quarter faster. The limit keeps memory in bounds all the same.
 	debug.SetGCPercent(800)
@@ -54,17 +51,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitFailure
 	}
 	return exitOK
-}
-
-// handleIgnored installs a handler, which does nothing, for the signals that the
-// server was started with as ignored (nohup, a shell's background jobs):
-// programs inherit ignored signals, and sessions could not be hung up.
-func handleIgnored() {
-	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTSTP} {
-		if signal.Ignored(sig) {
-			signal.Notify(make(chan os.Signal, 1), sig)
-		}
-	}
 }
 
 // errDone is returned when there is nothing to run (--help, --version).

@@ -1,9 +1,49 @@
 package main
 
-import "net"
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"testing"
+
+	"github.com/creack/pty"
+)
 
 // resetConn closes conn so that the other end sees a reset.
 func resetConn(conn net.Conn) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.Close()
+}
+
+// runInLocalTerminal runs cmd in a terminal of this machine, after a command
+// that sets it up.
+func runInLocalTerminal(tb testing.TB, cmd *exec.Cmd, setup string) {
+	tb.Helper()
+	script := append([]string{"-c", setup + `; "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
+	local := exec.Command("sh", script...)
+	local.Env = cmd.Env
+	f, err := pty.Start(local)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	go func() { _, _ = io.Copy(io.Discard, f) }()
+	if err := local.Wait(); err != nil {
+		tb.Errorf("client in a terminal: %v", err)
+	}
+}
+
+func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+
+func newKey(tb testing.TB) *ed25519.PrivateKey {
+	tb.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &key
 }

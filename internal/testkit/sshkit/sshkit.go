@@ -197,7 +197,7 @@ func (s *Server) options() []string {
 	return []string{
 		"-F", "none", "-o", "HostName=" + host, "-o", "Port=" + port,
 		"-o", "IdentityFile=" + filepath.Join(s.Dir, "id"), "-o", "IdentitiesOnly=yes",
-		"-o", "IdentityAgent=none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
 	}
 }
