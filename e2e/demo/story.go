@@ -153,7 +153,7 @@ func (s *story) edit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("The pod serves it %d ms after the save (the application restarts itself in that time).", time.Since(saved).Milliseconds())
+	s.say("The pod serves it %d ms after the save (the application reloads itself in that time).", time.Since(saved).Milliseconds())
 	return nil
 }
 

@@ -89,8 +89,14 @@ func (t *Test) collectEvents(ctx context.Context, save func(string, []byte)) {
 
 func (t *Test) collectCLI(save func(string, []byte)) {
 	err := filepath.WalkDir(t.Home, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".log") {
+		if err != nil {
 			return nil // what cannot be read is not collected
+		}
+		if entry.IsDir() && strings.HasSuffix(path, ".db") {
+			return filepath.SkipDir // the database's log is no text
+		}
+		if entry.IsDir() || !strings.HasSuffix(path, ".log") {
+			return nil
 		}
 		if content, err := os.ReadFile(path); err == nil {
 			save("cli-"+filepath.Base(filepath.Dir(path))+"-"+filepath.Base(path), content)

@@ -60,9 +60,11 @@ def version(path):
     return s.st_ino, s.st_mtime_ns, s.st_size
 
 
-def follow(server, path, seen):
-    """Gives the server the Handler of each new version of the file. One that does
-    not compile leaves the last that did."""
+def follow(server, path):
+    """Gives the server the Handler of each new version of the file, and of the
+    first one too: it may have changed since Python read it. One that does not
+    compile leaves the last that did."""
+    seen = None
     while True:
         time.sleep(0.005)
         now = version(path)
@@ -85,9 +87,8 @@ def main():
         signal.signal(name, lambda *_: sys.exit(0))
     port = int(os.environ.get("PORT", "8080"))
     path = os.path.abspath(__file__)
-    seen = version(path)
     server = Server(("", port), Handler)
-    threading.Thread(target=follow, args=(server, path, seen), daemon=True).start()
+    threading.Thread(target=follow, args=(server, path), daemon=True).start()
     print(f"serving on port {port}", flush=True)
     server.serve_forever()
 
