@@ -153,6 +153,9 @@ func (p *interposer) answer(typ byte, body []byte, serve handlerFunc) error {
 	}
 	r := &reader{b: body}
 	id := r.uint32()
+	if typ == typeExtended {
+		_ = r.string() // the name, by which serve was chosen
+	}
 	reply := serve(p, id, r)
 	if r.bad {
 		reply = statusPacket(id, errBadMessage)

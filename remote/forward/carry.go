@@ -33,10 +33,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 type carry struct {
 	conn halfCloser
 	ch   ssh.Channel
-	// closed is closed when the client has closed the channel or is gone.
-	closed chan struct{}
-	// lost tells whether the whole SSH connection has failed.
-	lost    func() bool
+	// broken tells whether the transport of the SSH connection has failed; a
+	// client that closed it in an orderly way may have sent all before.
+	broken  func() bool
 	in, out func(int)
 }
 
@@ -46,8 +45,8 @@ func (c *carry) run(reqs <-chan *ssh.Request) {
 	go func() {
 		defer wg.Done()
 		ssh.DiscardRequests(reqs)
-		close(c.closed)
-		// Nobody takes what the target still says.
+		// The client has closed the channel or is gone: nobody takes what
+		// the target still says.
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 		_ = c.conn.SetWriteDeadline(time.Now().Add(flushTime))
 	}()
@@ -108,12 +107,8 @@ func (c *carry) toTarget() outcome {
 	if werr != nil {
 		return refused
 	}
-	select {
-	case <-c.closed:
-		if c.lost() {
-			return truncated
-		}
-	default:
+	if c.broken() {
+		return truncated
 	}
 	return complete
 }

@@ -35,10 +35,10 @@ type Options struct {
 
 // Conn holds the forwards of one SSH connection.
 type Conn struct {
-	opts Options
-	ssh  ssh.Conn
-	log  *slog.Logger
-	lost func() bool
+	opts   Options
+	ssh    ssh.Conn
+	log    *slog.Logger
+	broken func() bool
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -50,12 +50,12 @@ type Conn struct {
 	listeners map[bindKey]*listener
 }
 
-// New prepares the forwards of conn. lost tells whether its transport has
-// failed.
-func New(ctx context.Context, conn ssh.Conn, id string, lost func() bool, opts Options) *Conn {
+// New prepares the forwards of conn. broken tells whether its transport
+// has failed.
+func New(ctx context.Context, conn ssh.Conn, id string, broken func() bool, opts Options) *Conn {
 	ctx, cancel := context.WithCancel(ctx)
 	return &Conn{
-		opts: opts, ssh: conn, lost: lost, ctx: ctx, cancel: cancel,
+		opts: opts, ssh: conn, broken: broken, ctx: ctx, cancel: cancel,
 		log:       opts.Log.With("conn", id),
 		slots:     make(chan struct{}, opts.MaxChannels),
 		listeners: make(map[bindKey]*listener),
@@ -99,7 +99,7 @@ func (c *Conn) Carry(kind string, conn net.Conn, ch ssh.Channel, reqs <-chan *ss
 	m.forwards.WithLabelValues(kind).Inc()
 	in, out := m.bytes.WithLabelValues("in", kind), m.bytes.WithLabelValues("out", kind)
 	x := &carry{
-		conn: halves(conn), ch: ch, closed: make(chan struct{}), lost: c.lost,
+		conn: halves(conn), ch: ch, broken: c.broken,
 		in:  func(n int) { in.Add(float64(n)) },
 		out: func(n int) { out.Add(float64(n)) },
 	}

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -34,8 +36,8 @@ type wire struct {
 	skip int // bytes of the next writes that have been sent already
 	in   atomic.Int64
 	out  atomic.Int64
-	// failed is set by the first error of a read.
-	failed atomic.Bool
+	// broken is set when reading fails otherwise than by the client's close.
+	broken atomic.Bool
 }
 
 func newWire(conn net.Conn) *wire {
@@ -45,8 +47,8 @@ func newWire(conn net.Conn) *wire {
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	w.in.Add(int64(n))
-	if err != nil {
-		w.failed.Store(true)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.broken.Store(true)
 	}
 	return n, err
 }
