@@ -3,10 +3,9 @@ package workload
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +39,7 @@ func watchEnvironment(ctx context.Context, t Target, a *Activation) (<-chan Chan
 	if a.Pod != nil {
 		w.podUID, w.containerID = string(a.Pod.UID), a.Pod.ContainerID
 	}
-	var informers []cache.Controller
+	var informers []informer
 	if !a.Original.Sandbox {
 		informers = append(informers, w.follow(ctx, a.Original.Kind(), a.Original.Meta().Name, w.original, func() {
 			w.emit(ctx, Change{Kind: OriginalDeleted, Detail: a.Original.String() + " was deleted, and the environment with it"})
@@ -50,17 +49,30 @@ func watchEnvironment(ctx context.Context, t Target, a *Activation) (<-chan Chan
 		w.emit(ctx, Change{Kind: TwinGone, Detail: a.Twin.String() + " was deleted"})
 	}))
 	if a.Pod != nil {
-		informers = append(informers, w.followPods(ctx))
+		informers = append(informers, w.followPods(ctx, a.Pod))
 	}
 	var running sync.WaitGroup
-	for _, informer := range informers {
-		running.Go(func() { informer.RunWithContext(ctx) })
+	for _, i := range informers {
+		running.Go(func() { i.controller.RunWithContext(ctx) })
+		running.Go(func() {
+			if cache.WaitForCacheSync(ctx.Done(), i.controller.HasSynced) {
+				i.synced()
+			}
+		})
 	}
 	go func() {
 		running.Wait()
 		close(w.changes)
 	}()
 	return w.changes, nil
+}
+
+// informer follows one kind of object.
+type informer struct {
+	controller cache.Controller
+	// synced is called when the first list is in: what is missing from it was
+	// deleted before anyone looked.
+	synced func()
 }
 
 // emit drops a change that nobody takes: the reader is about to act on an
@@ -76,7 +88,7 @@ func (w *watcher) emit(ctx context.Context, c Change) {
 }
 
 // follow watches one workload by name.
-func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, changed func(context.Context, *Workload), deleted func()) cache.Controller {
+func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, changed func(context.Context, *Workload), deleted func()) informer {
 	one := func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + name }
 	var object runtime.Object = &appsv1.Deployment{}
 	if kind == manifest.StatefulSet {
@@ -98,7 +110,9 @@ func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, c
 			return w.Client.AppsV1().Deployments(w.Namespace).Watch(ctx, o)
 		},
 	}
+	var seen atomic.Bool
 	handle := func(object any) {
+		seen.Store(true)
 		switch o := object.(type) {
 		case *appsv1.Deployment:
 			changed(ctx, &Workload{Deployment: o})
@@ -114,7 +128,11 @@ func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, c
 			DeleteFunc: func(any) { deleted() },
 		},
 	})
-	return controller
+	return informer{controller, func() {
+		if !seen.Load() {
+			deleted()
+		}
+	}}
 }
 
 // original compares the original with what development mode made of it.
@@ -158,58 +176,8 @@ func scaledBack(now *Workload) Change {
 	return c
 }
 
-// gitOpsHint knows the controllers that keep a workload as their sources say,
-// by their field managers.
-func gitOpsHint(manager string, w *Workload) string {
-	switch {
-	case strings.HasPrefix(manager, "argocd"):
-		return "in the Argo CD Application add to spec.ignoreDifferences: {group: apps, kind: " + string(w.Kind()) + ", name: " + w.Meta().Name +
-			", jsonPointers: [/spec/replicas]}, and to spec.syncPolicy.syncOptions: RespectIgnoreDifferences=true"
-	case strings.HasPrefix(manager, "kustomize-controller"):
-		return "annotate it while you develop: kubectl annotate " + strings.ToLower(string(w.Kind())) + " " + w.Meta().Name + " kustomize.toolkit.fluxcd.io/reconcile=disabled"
-	case strings.HasPrefix(manager, "helm-controller"):
-		return "suspend its release while you develop: flux suspend helmrelease " + orDefault(w.Meta().Annotations["meta.helm.sh/release-name"], "NAME")
-	case strings.HasPrefix(manager, "keda"):
-		return "pause it while you develop: kubectl annotate scaledobject NAME autoscaling.keda.sh/paused=true"
-	case manager == "fleet" || strings.HasPrefix(manager, "fleetagent"):
-		return "pause the Fleet GitRepo while you develop: spec.paused: true"
-	}
-	return ""
-}
-
-// managerOf is the latest field manager that owns a field of the object.
-func managerOf(w *Workload, path ...string) string {
-	entries := slices.Clone(w.Meta().ManagedFields)
-	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int { return managedTime(b).Compare(managedTime(a)) })
-	for _, e := range entries {
-		if e.FieldsV1 != nil && e.Manager != fieldManager && ownsField(e.FieldsV1.GetRawBytes(), path) {
-			return e.Manager
-		}
-	}
-	return ""
-}
-
-// lastManager is who changed anything but the status last, other than us.
-func lastManager(w *Workload) string {
-	var newest time.Time
-	manager := ""
-	for _, e := range w.Meta().ManagedFields {
-		if e.Subresource == "" && e.Manager != fieldManager && !managedTime(e).Before(newest) {
-			newest, manager = managedTime(e), e.Manager
-		}
-	}
-	return manager
-}
-
-func managedTime(e metav1.ManagedFieldsEntry) time.Time {
-	if e.Time == nil {
-		return time.Time{}
-	}
-	return e.Time.Time
-}
-
 // followPods watches the pod in use.
-func (w *watcher) followPods(ctx context.Context) cache.Controller {
+func (w *watcher) followPods(ctx context.Context, used *Pod) informer {
 	mine := func(o *metav1.ListOptions) { o.LabelSelector = contract.InteractiveLabel + "=" + w.Dev.Name }
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -221,7 +189,7 @@ func (w *watcher) followPods(ctx context.Context) cache.Controller {
 			return w.Client.CoreV1().Pods(w.Namespace).Watch(ctx, o)
 		},
 	}
-	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
+	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: source, ObjectType: &corev1.Pod{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(object any) { w.pod(ctx, object) },
@@ -236,7 +204,11 @@ func (w *watcher) followPods(ctx context.Context) cache.Controller {
 			},
 		},
 	})
-	return controller
+	return informer{controller, func() {
+		if _, exists, err := store.GetByKey(w.Namespace + "/" + used.Name); err == nil && !exists {
+			w.podGone(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: used.Name, UID: used.UID}}, "was deleted")
+		}
+	}}
 }
 
 func (w *watcher) pod(ctx context.Context, object any) {
