@@ -147,7 +147,7 @@ func (d *Daemon) prepare() error {
 	d.first = d.o.Reset || !wasSynced(d.o.Home, peer, d.o.Folders)
 	s := settings{
 		APIKey: d.o.Identity.APIKey, PeerID: peer, PeerAddress: d.o.PeerAddress, Compression: d.o.Compression,
-		RescanSecond: int(d.o.RescanInterval / time.Second), SendOnly: map[string]bool{},
+		RemoteAPI: d.o.RemoteAPIAddress, RescanSecond: int(d.o.RescanInterval / time.Second), SendOnly: map[string]bool{},
 	}
 	for _, f := range d.o.Folders {
 		path, err := filepath.Abs(f.LocalPath)

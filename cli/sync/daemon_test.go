@@ -46,6 +46,7 @@ type world struct {
 	podHome  string
 	podStop  func()
 	podAddr  string
+	podAPI   string
 }
 
 func newWorld(t *testing.T) *world {
@@ -84,7 +85,12 @@ func (w *world) startPod() {
 			w.t.Fatal(err)
 		}
 	}
-	config, err := engine.FromXML(engine.XMLOptions{Home: w.podHome, DataDir: w.podHome, ListenAddress: w.podAddr})
+	gui, err := freeAddress()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.podAPI = gui
+	config, err := engine.FromXML(engine.XMLOptions{Home: w.podHome, DataDir: w.podHome, ListenAddress: w.podAddr, GUIAddress: gui})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -111,7 +117,7 @@ func (w *world) startPod() {
 }
 
 func (w *world) options() Options {
-	return Options{Home: w.home, Identity: w.identity, Folders: w.folders(), PeerAddress: w.podAddr}
+	return Options{Home: w.home, Identity: w.identity, Folders: w.folders(), PeerAddress: w.podAddr, RemoteAPIAddress: w.podAPI}
 }
 
 func (w *world) start() *Daemon {
@@ -365,4 +371,156 @@ func TestSecondUpTakesOver(t *testing.T) {
 	<-first.Done()
 	write(t, filepath.Join(w.laptop, "x"), "x")
 	eventually(t, "sync by the second", func() bool { return content(filepath.Join(w.pod, "x")) == "x" })
+}
+
+func TestIgnorePatternsAreLiveOnBothSides(t *testing.T) {
+	w := newWorld(t)
+	write(t, filepath.Join(w.laptop, "a.txt"), "a")
+	w.startPod()
+	d := w.start()
+	w.synced(d)
+	write(t, filepath.Join(w.laptop, "more.ignore"), "/secret\n")
+	write(t, filepath.Join(w.laptop, ".stignore"), "*.tmp\n#include more.ignore\n")
+	eventually(t, "patterns in the pod, with what they include", func() bool {
+		return content(filepath.Join(w.pod, ".stignore")) == "*.tmp\n/secret\n"
+	})
+	for _, dir := range []string{w.laptop, w.pod} {
+		write(t, filepath.Join(dir, "x.tmp"), "ignored in "+dir)
+		write(t, filepath.Join(dir, "secret"), "ignored in "+dir)
+		write(t, filepath.Join(dir, "seen by "+filepath.Base(dir)), "seen")
+	}
+	if err := Wait(t.Context(), w.home); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{w.laptop, w.pod} {
+		for _, name := range []string{"x.tmp", "secret"} {
+			if got := content(filepath.Join(dir, name)); got != "ignored in "+dir {
+				t.Errorf("%s in %s: %q", name, dir, got)
+			}
+		}
+		for _, name := range []string{"seen by laptop", "seen by pod"} {
+			if got := content(filepath.Join(dir, name)); got != "seen" {
+				t.Errorf("%s in %s: %q", name, dir, got)
+			}
+		}
+	}
+	// A change of the included file counts, too.
+	write(t, filepath.Join(w.laptop, "more.ignore"), "")
+	eventually(t, "file that is no longer ignored", func() bool {
+		return !strings.HasPrefix(content(filepath.Join(w.laptop, "secret")), "error") && content(filepath.Join(w.laptop, "secret")) == content(filepath.Join(w.pod, "secret"))
+	})
+}
+
+func TestWait(t *testing.T) {
+	w := newWorld(t)
+	w.startPod()
+	if err := Wait(t.Context(), w.home); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("without a daemon: %v", err)
+	}
+	d := w.start()
+	w.synced(d)
+	for i := range 20 {
+		for _, ends := range [][2]string{{w.laptop, w.pod}, {w.pod, w.laptop}} {
+			for j := range 10 {
+				write(t, filepath.Join(ends[0], "dir", string(rune('a'+j))), strings.Repeat("x", i+j))
+			}
+			if err := Wait(t.Context(), w.home); err != nil {
+				t.Fatal(err)
+			}
+			for j := range 10 {
+				if got := content(filepath.Join(ends[1], "dir", string(rune('a'+j)))); got != strings.Repeat("x", i+j) {
+					t.Fatalf("round %d, file %d: %q", i, j, got)
+				}
+			}
+		}
+	}
+	w.podStop()
+	write(t, filepath.Join(w.laptop, "late"), "x")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := Wait(ctx, w.home); err == nil {
+		t.Error("without a pod nothing was missing")
+	}
+}
+
+func TestTrashIsListedAndRestored(t *testing.T) {
+	w := newWorld(t)
+	write(t, filepath.Join(w.laptop, "dir/file.txt"), "precious")
+	w.startPod()
+	d := w.start()
+	w.synced(d)
+	if err := os.Remove(filepath.Join(w.pod, "dir/file.txt")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "deletion on the laptop", func() bool { return strings.HasPrefix(content(filepath.Join(w.laptop, "dir/file.txt")), "error") })
+	items, err := ListTrash(w.home)
+	if err != nil || len(items) != 1 || items[0].Path != "dir/file.txt" || items[0].Folder != "okteto-1" {
+		t.Fatalf("trash: %+v, %v", items, err)
+	}
+	roots := map[string]string{"okteto-1": w.laptop}
+	if _, err := Restore(w.home, roots, "nothing", time.Time{}); !errors.Is(err, ErrNotInTrash) {
+		t.Errorf("unknown file: %v", err)
+	}
+	if _, err := Restore(w.home, roots, "dir/file.txt", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "restored file in the pod", func() bool { return content(filepath.Join(w.pod, "dir/file.txt")) == "precious" })
+	write(t, filepath.Join(w.laptop, "dir/file.txt"), "newer")
+	if _, err := Restore(w.home, roots, filepath.Join(w.laptop, "dir/file.txt"), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if items, err = ListTrash(w.home); err != nil || len(items) != 2 {
+		t.Errorf("what was there is not in the trash: %+v, %v", items, err)
+	}
+}
+
+func TestEmptiedFolderStopsUntilResumed(t *testing.T) {
+	for _, side := range []string{"laptop", "pod"} {
+		t.Run(side, func(t *testing.T) {
+			w := newWorld(t)
+			for i := range 20 {
+				write(t, filepath.Join(w.laptop, "dir", string(rune('a'+i))), "precious")
+			}
+			w.startPod()
+			d := w.start()
+			w.synced(d)
+			emptied, other := w.laptop, w.pod
+			if side == "pod" {
+				emptied, other = other, emptied
+			}
+			// As when a volume is unmounted: all at once.
+			if err := os.Rename(filepath.Join(emptied, "dir"), filepath.Join(t.TempDir(), "away")); err != nil {
+				t.Fatal(err)
+			}
+			if side == "pod" {
+				eventually(t, "pod's folder stopped", func() bool {
+					s, err := d.Status(t.Context())
+					return err == nil && !s.Folders[0].There.Known
+				})
+			} else {
+				eventually(t, "folder stopped", func() bool {
+					s, err := d.Status(t.Context())
+					return err == nil && s.Folders[0].State == "stopped" && s.Folders[0].Error != ""
+				})
+				if err := Wait(t.Context(), w.home); err == nil {
+					t.Error("wait does not say that the folder is stopped")
+				}
+			}
+			for i := range 20 {
+				if got := content(filepath.Join(other, "dir", string(rune('a'+i)))); got != "precious" {
+					t.Fatalf("the other side lost a file: %q", got)
+				}
+			}
+			if side == "pod" {
+				return
+			}
+			if resumed, err := Resume(t.Context(), w.home); err != nil || len(resumed) != 1 {
+				t.Fatalf("resumed %v, %v", resumed, err)
+			}
+			eventually(t, "deletion goes on", func() bool {
+				_, err := os.Lstat(filepath.Join(other, "dir"))
+				return errors.Is(err, os.ErrNotExist)
+			})
+		})
+	}
 }

@@ -78,10 +78,23 @@ func serveOnce(ctx context.Context, o ServeOptions, s settings, log *slog.Logger
 	if err != nil {
 		return err
 	}
+	pusher := newIgnorePusher(s, log)
+	config.OnIgnores = func(string) { pusher.changed() }
+	config.OnConnect = pusher.changed
 	e, err := engine.New(config)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	pushed := make(chan struct{})
+	go func() {
+		defer close(pushed)
+		pusher.run(ctx)
+	}()
+	defer func() {
+		cancel()
+		<-pushed
+	}()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		e.Close()

@@ -16,21 +16,20 @@ import (
 const (
 	settingsFile = "syncthing.json"
 	lockFile     = "syncthing.lock"
-	ignoreCopy   = contract.IgnoreFile
 	trashDir     = "trash"
 )
 
 // settings are what the daemon is told by its parent: through a file, so that
 // no secret is ever in a command line.
 type settings struct {
-	APIKey       string            `json:"apiKey"`
-	PeerID       string            `json:"peerId"`
-	PeerAddress  string            `json:"peerAddress"`
-	Compression  bool              `json:"compression,omitempty"`
-	Folders      []settingsFolder  `json:"folders"`
-	SendOnly     map[string]bool   `json:"sendOnly,omitempty"`
-	RescanSecond int               `json:"rescanSeconds"`
-	Labels       map[string]string `json:"labels,omitempty"`
+	APIKey       string           `json:"apiKey"`
+	PeerID       string           `json:"peerId"`
+	PeerAddress  string           `json:"peerAddress"`
+	Compression  bool             `json:"compression,omitempty"`
+	Folders      []settingsFolder `json:"folders"`
+	SendOnly     map[string]bool  `json:"sendOnly,omitempty"`
+	RescanSecond int              `json:"rescanSeconds"`
+	RemoteAPI    string           `json:"remoteApi,omitempty"`
 }
 
 type settingsFolder struct {

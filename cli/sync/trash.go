@@ -108,9 +108,7 @@ func restore(home string, item Trashed, target string) error {
 		if info.IsDir() {
 			return errors.Join(fmt.Errorf("restore %s: a folder is there now", target), removeIfThere(temp))
 		}
-		ext := filepath.Ext(item.Path)
-		old := filepath.Join(home, trashDir, item.Folder, strings.TrimSuffix(item.Path, ext)+"~"+time.Now().Format(versionTime)+ext)
-		if err := copyFile(target, old); err != nil {
+		if err := copyFile(target, freeVersion(filepath.Join(home, trashDir, item.Folder), item.Path)); err != nil {
 			return errors.Join(fmt.Errorf("restore: keep what is there now: %w", err), removeIfThere(temp))
 		}
 	}
@@ -118,6 +116,17 @@ func restore(home string, item Trashed, target string) error {
 		return errors.Join(fmt.Errorf("restore: %w", err), removeIfThere(temp))
 	}
 	return nil
+}
+
+// freeVersion is a name in the trash that is not taken: times are in seconds.
+func freeVersion(dir, name string) string {
+	ext := filepath.Ext(name)
+	for at := time.Now(); ; at = at.Add(time.Second) {
+		path := filepath.Join(dir, strings.TrimSuffix(name, ext)+"~"+at.Format(versionTime)+ext)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return path
+		}
+	}
 }
 
 func removeIfThere(path string) error {

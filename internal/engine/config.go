@@ -36,6 +36,10 @@ type Config struct {
 	Peers                []Peer
 	Folders              []Folder
 	Watch                WatchOptions
+	// OnIgnores is called when a folder's ignore patterns have changed,
+	// OnConnect when a peer has connected; both may be nil and must not block.
+	OnIgnores func(folder string)
+	OnConnect func()
 	// Log is never nil after Validate.
 	Log *slog.Logger
 }
@@ -120,6 +124,12 @@ func (w WatchOptions) withDefaults() WatchOptions {
 func (c *Config) Validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.OnIgnores == nil {
+		c.OnIgnores = func(string) {}
+	}
+	if c.OnConnect == nil {
+		c.OnConnect = func() {}
 	}
 	if c.Home == "" {
 		return errors.New("sync engine: no home folder")

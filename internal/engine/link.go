@@ -45,7 +45,8 @@ type link struct {
 	keyGen *protocol.KeyGenerator
 	log    *slog.Logger
 
-	listener net.Listener // nil: only dial
+	onConnect func()
+	listener  net.Listener // nil: only dial
 
 	mu sync.Mutex
 	// mu protects the following.
@@ -58,7 +59,7 @@ type link struct {
 
 func newLink(c *Config, cfg config.Wrapper, m connections.Model, p *pumps, keyGen *protocol.KeyGenerator) (*link, error) {
 	l := &link{
-		cfg: cfg, me: cfg.MyID(), model: m, pumps: p, keyGen: keyGen, log: c.Log,
+		cfg: cfg, me: cfg.MyID(), model: m, pumps: p, keyGen: keyGen, log: c.Log, onConnect: c.OnConnect,
 		addresses: map[protocol.DeviceID]string{},
 		wake:      map[protocol.DeviceID]chan struct{}{},
 		live:      map[protocol.DeviceID]*liveConn{},
@@ -205,6 +206,7 @@ func (l *link) greet(ctx context.Context, conn *tls.Conn, want protocol.DeviceID
 	wake := l.wake[id]
 	l.mu.Unlock()
 	l.model.AddConnection(pumped, hello.Hello)
+	l.onConnect()
 	select {
 	case wake <- struct{}{}:
 	default:

@@ -139,6 +139,7 @@ func (r *folderRunner) watchLoop(ctx context.Context) {
 			return
 		}
 		if renewed {
+			r.e.cfg.OnIgnores(r.f.ID)
 			r.changes <- change{".", opOverflow} // what was ignored, or no longer is
 			continue
 		}

@@ -23,7 +23,7 @@ const (
 	pollFactor = 25
 	// guardBurst removals at once are looked at as a whole, once there has been
 	// none for guardRest, or after guardHold.
-	guardBurst = 32
+	guardBurst = guardRoot
 	guardRest  = 100 * time.Millisecond
 	guardHold  = 3 * time.Second
 	// scanRetryMin and scanRetryMax space out scans of a folder in error.
@@ -194,7 +194,7 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 // over, and then looked at as a whole.
 func (r *folderRunner) takeGuarded(s *scanState, now time.Time, held bool) ([]due, bool) {
 	removed, latest := s.backlog.removals()
-	if !r.f.GuardRoot || len(removed) < guardBurst {
+	if !r.f.GuardRoot || len(removed) == 0 || len(removed)+len(r.in.queues[stageRemoved]) < guardBurst {
 		return s.backlog.take(scanBatch), held
 	}
 	if now.Sub(latest) < guardRest && now.Sub(removed[0].since) < guardHold {

@@ -12,14 +12,14 @@ import (
 // own trash can, so that one command lists and restores both.
 type trash struct {
 	dir string
-	tag string
+	at  time.Time
 }
 
 // trashTime is the tag in the names of Syncthing's versions.
 const trashTime = "20060102-150405"
 
 func newTrash(dir string) *trash {
-	return &trash{dir: dir, tag: time.Now().Format(trashTime)}
+	return &trash{dir: dir, at: time.Now()}
 }
 
 // take moves root/name to the trash.
@@ -28,8 +28,7 @@ func (t *trash) take(root, name string) error {
 		return errors.New("there is no trash to move it to")
 	}
 	from := filepath.Join(root, filepath.FromSlash(name))
-	ext := filepath.Ext(name)
-	to := filepath.Join(t.dir, filepath.FromSlash(name[:len(name)-len(ext)]+"~"+t.tag+ext))
+	to := t.free(name)
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
@@ -38,4 +37,15 @@ func (t *trash) take(root, name string) error {
 		err = moveAcross(from, to)
 	}
 	return err
+}
+
+// free is a name that is not taken: times are in seconds.
+func (t *trash) free(name string) string {
+	ext := filepath.Ext(name)
+	for at := t.at; ; at = at.Add(time.Second) {
+		path := filepath.Join(t.dir, filepath.FromSlash(name[:len(name)-len(ext)]+"~"+at.Format(trashTime)+ext))
+		if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+			return path
+		}
+	}
 }
