@@ -118,12 +118,33 @@ func (d Dev) SyncSecret(cert, key string) (map[string]string, error) {
 }
 
 // Config is config.xml of the pod.
-func (d Dev) Config() (string, error) {
+func (d Dev) Config() (string, error) { return d.config(Local{}) }
+
+// Local is what differs in the configuration of the laptop's end.
+type Local struct {
+	// Paths of the folders on the laptop.
+	Paths []string
+	// GUIAddress and RemoteAddress, host:port: where the laptop's REST interface
+	// listens, and where its forward to the pod's sync port is.
+	GUIAddress, RemoteAddress string
+	// Synced says that the first synchronization is over.
+	Synced bool
+}
+
+// LocalConfig is config.xml of the laptop's end. It listens on no fixed port,
+// where the original's M and H listen on all interfaces.
+func (d Dev) LocalConfig(l Local) (string, error) { return d.config(l) }
+
+func (d Dev) config(l Local) (string, error) {
 	if d.ConfigVersion == 0 {
 		d.ConfigVersion = 32
 	}
 	var out strings.Builder
-	if err := config.Execute(&out, d); err != nil {
+	if err := config.Execute(&out, struct {
+		Dev
+		Local
+		IsLocal bool
+	}{d, l, len(l.Paths) > 0}); err != nil {
 		return "", fmt.Errorf("write config.xml: %w", err)
 	}
 	return out.String(), nil
@@ -140,7 +161,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
 	"label": func(i int) int { return i + 1 },
 }).Parse(`<configuration version="{{.ConfigVersion}}">
 {{- range $i, $f := .Folders}}
-    <folder id="{{id $i}}" label="{{label $i}}" path="{{$f.Path}}" type="sendreceive" rescanIntervalS="{{if eq $.Era "S"}}3600{{else}}300{{end}}" fsWatcherEnabled="true" fsWatcherDelayS="1" ignorePerms="false" autoNormalize="true">
+    <folder id="{{id $i}}" label="{{label $i}}" path="{{if $.IsLocal}}{{index $.Paths $i}}{{else}}{{$f.Path}}{{end}}" type="{{if and $.IsLocal (not $.Synced)}}sendonly{{else}}sendreceive{{end}}" rescanIntervalS="{{if eq $.Era "S"}}3600{{else}}300{{end}}" fsWatcherEnabled="true" fsWatcherDelayS="1" ignorePerms="false" autoNormalize="true">
         <filesystemType>basic</filesystemType>
         <device id="{{$.LocalID}}" introducedBy=""></device>
         <device id="{{$.RemoteID}}" introducedBy=""></device>
@@ -150,7 +171,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
         <pullerMaxPendingKiB>0</pullerMaxPendingKiB>
         <hashers>0</hashers>
         <order>random</order>
-        <ignoreDelete>false</ignoreDelete>
+        <ignoreDelete>{{and $.IsLocal (not $.Synced)}}</ignoreDelete>
         <scanProgressIntervalS>{{if eq $.Era "S"}}2{{else}}1{{end}}</scanProgressIntervalS>
         <pullerPauseS>0</pullerPauseS>
         <maxConflicts>0</maxConflicts>
@@ -160,7 +181,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
         <weakHashThresholdPct>25</weakHashThresholdPct>
         <markerName>.</markerName>
         <useLargeBlocks>false</useLargeBlocks>
-{{- if eq $.Era "H"}}
+{{- if and (eq $.Era "H") (not $.IsLocal)}}
         <disableFsync>true</disableFsync>
 {{- end}}
 {{- if ne $.Era "S"}}
@@ -177,7 +198,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
         <maxRequestKiB>0</maxRequestKiB>
     </device>
     <device id="{{.RemoteID}}" name="remote" compression="metadata" introducer="false" skipIntroductionRemovals="false" introducedBy="">
-        <address>dynamic</address>
+        <address>{{if .IsLocal}}tcp://{{.RemoteAddress}}{{else}}dynamic{{end}}</address>
         <paused>false</paused>
         <autoAcceptFolders>false</autoAcceptFolders>
         <maxSendKbps>0</maxSendKbps>
@@ -185,7 +206,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
         <maxRequestKiB>0</maxRequestKiB>
     </device>
     <gui enabled="true" tls="false" debugging="false">
-        <address>localhost:45123</address>
+        <address>{{if .IsLocal}}{{.GUIAddress}}{{else}}localhost:45123{{end}}</address>
         <apikey>cnd</apikey>
         <user>okteto</user>
         <password>$2a$10$yZYRo7kaSnJvkRnRvnkkTeHv2D5ujsPKkMmQNtmB7RHVJTX5l3X0K</password>
@@ -193,6 +214,9 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
     </gui>
     <ldap></ldap>
     <options>
+{{- if .IsLocal}}
+        <listenAddress>tcp://127.0.0.1:0</listenAddress>
+{{- end}}
         <globalAnnounceEnabled>false</globalAnnounceEnabled>
         <localAnnounceEnabled>false</localAnnounceEnabled>
         <relaysEnabled>false</relaysEnabled>
@@ -205,7 +229,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
         <restartOnWakeup>true</restartOnWakeup>
         <stunKeepaliveSeconds>0</stunKeepaliveSeconds>
         <autoUpgradeIntervalH>{{if eq .Era "S"}}12{{else}}0{{end}}</autoUpgradeIntervalH>
-        <keepTemporariesH>1</keepTemporariesH>
+        <keepTemporariesH>{{if .IsLocal}}24{{else}}1{{end}}</keepTemporariesH>
         <cacheIgnoredFiles>false</cacheIgnoredFiles>
         <progressUpdateIntervalS>1</progressUpdateIntervalS>
         <limitBandwidthInLan>false</limitBandwidthInLan>
