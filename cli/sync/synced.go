@@ -44,7 +44,12 @@ type BlockedError struct {
 func (e *BlockedError) Error() string {
 	var lines []string
 	for _, f := range e.Folders {
-		if f.Error != "" {
+		if f.There.State == "paused" {
+			lines = append(lines, fmt.Sprintf("%s: stopped in the container, since most of its files there were gone at once; if that is right, go on with: okteto sync resume", f.Path))
+		}
+		if f.State == "stopped" {
+			lines = append(lines, fmt.Sprintf("%s: stopped, since %s; if that is right, go on with: okteto sync resume", f.Path, f.Error))
+		} else if f.Error != "" {
 			lines = append(lines, fmt.Sprintf("%s: %s", f.Path, f.Error))
 		}
 		for _, item := range f.Errors {
@@ -186,8 +191,10 @@ func (w *waiter) equal(_ context.Context, s Status) (bool, error) {
 	return true, nil
 }
 
-func stopped(f engine.FolderStatus) bool { return f.State == "stopped" }
-func idle(f engine.FolderStatus) bool    { return f.State == "idle" }
+// stopped by a guard, on either side.
+func stopped(f engine.FolderStatus) bool { return f.State == "stopped" || f.There.State == "paused" }
+
+func idle(f engine.FolderStatus) bool { return f.State == "idle" }
 
 // stalled ends a wait in which nothing has happened for long.
 func (w *waiter) stalled(s Status) error {

@@ -116,7 +116,12 @@ func Resume(ctx context.Context, home string) ([]string, error) {
 		if !stopped(f) {
 			continue
 		}
-		if err := client.Resume(ctx, f.ID); err != nil {
+		if f.State == "stopped" {
+			err = client.Resume(ctx, f.ID)
+		} else {
+			err = info.remote(ctx, http.MethodPatch, "/rest/config/folders/"+url.PathEscape(f.ID), strings.NewReader(`{"paused":false}`), nil)
+		}
+		if err != nil {
 			return resumed, err
 		}
 		resumed = append(resumed, f.Path)

@@ -173,6 +173,8 @@ func (e *Engine) serve(ctx context.Context) error {
 	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	e.wrapper.Subscribe(resumer{e})
+	defer e.wrapper.Unsubscribe(resumer{e})
 	e.tree.Add(e.wrapper)
 	e.tree.Add(e.db)
 	e.tree.Add(e.pumps)

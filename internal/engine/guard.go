@@ -96,25 +96,41 @@ func (e *Engine) halt(folder, reason string) {
 // Resume lets a folder that a guard has stopped go on: what was deleted here is
 // deleted on the other side. It returns when the folder has been scanned.
 func (e *Engine) Resume(ctx context.Context, folder string) error {
-	r, ok := e.folders[folder]
-	if !ok {
+	if _, ok := e.folders[folder]; !ok {
 		return fmt.Errorf("resume: no folder %s", folder)
 	}
 	if e.halts.get(folder) == "" {
 		return nil
 	}
-	if err := e.halts.set(folder, ""); err != nil {
-		return err
-	}
-	if err := prepareRoot(r.f, true); err != nil {
-		return err
-	}
-	r.noteRoot()
 	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = false }); err != nil {
 		return err
 	}
-	r.renewWatch() // it may hold the old root
 	return e.Scan(ctx, folder)
+}
+
+// resumer notices that a stopped folder is told to go on, by Resume or over the
+// REST interface (PATCH /rest/config/folders/ID with paused false).
+type resumer struct{ e *Engine }
+
+func (r resumer) String() string { return "resumer" }
+
+// CommitConfiguration implements config.Committer.
+func (r resumer) CommitConfiguration(_, to config.Configuration) bool {
+	for _, f := range to.Folders {
+		runner := r.e.folders[f.ID]
+		if f.Paused || runner == nil || r.e.halts.get(f.ID) == "" {
+			continue
+		}
+		if err := r.e.halts.set(f.ID, ""); err != nil {
+			r.e.log.Warn("forget stopped folder", "folder", f.ID, "err", err)
+		}
+		if err := prepareRoot(runner.f, true); err != nil {
+			r.e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
+		}
+		runner.noteRoot()
+		runner.renewWatch() // it may hold the old root
+	}
+	return true
 }
 
 // guardStart looks at a folder before its first scan, when the engine has its

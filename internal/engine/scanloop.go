@@ -194,16 +194,20 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 // over, and then looked at as a whole.
 func (r *folderRunner) takeGuarded(s *scanState, now time.Time, held bool) ([]due, bool) {
 	removed, latest := s.backlog.removals()
-	if !r.f.GuardRoot || len(removed) == 0 || len(removed)+len(r.in.queues[stageRemoved]) < guardBurst {
+	if !r.f.GuardRoot || len(removed) == 0 {
 		return s.backlog.take(scanBatch), held
 	}
-	if now.Sub(latest) < guardRest && now.Sub(removed[0].since) < guardHold {
+	burst := len(removed)+len(r.in.queues[stageRemoved]) >= guardBurst
+	if burst && now.Sub(latest) < guardRest && now.Sub(removed[0].since) < guardHold {
 		return s.backlog.takeOthers(scanBatch), true
 	}
 	if reason := r.guardBatch(removed); reason != "" {
 		s.backlog.clear()
 		r.e.halt(r.f.ID, reason)
 		return nil, false
+	}
+	if !burst {
+		return s.backlog.take(scanBatch), held
 	}
 	// The whole burst in one scan, so that it is not looked at in pieces.
 	return s.backlog.take(max(scanBatch, len(s.backlog.items))), held

@@ -53,6 +53,9 @@ type Completion struct {
 	NeedDeletes int   `json:"needDeletes"`
 	// Known is false as long as the peer has not said what it has.
 	Known bool `json:"known"`
+	// State of the folder at the peer: valid, paused (also when a guard stopped
+	// it there), notSharing or unknown; empty for this side.
+	State string `json:"state,omitempty"`
 }
 
 // Done reports whether nothing is lacking.
@@ -178,7 +181,8 @@ func (e *Engine) completion(device protocol.DeviceID, folder string) (Completion
 	}
 	if device != protocol.LocalDeviceID {
 		state, _ := c.RemoteState.MarshalText()
-		done.Known = string(state) == "valid"
+		done.State = string(state)
+		done.Known = done.State == "valid"
 	}
 	return done, nil
 }
