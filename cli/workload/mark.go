@@ -152,19 +152,29 @@ func unmarkPatch(w *Workload) (body map[string]any, replicas int32, err error) {
 // another number would be a conflict. It is tidiness, so a failure is none of
 // the caller's.
 func forget(ctx context.Context, t Target, w *Workload) *Workload {
-	meta := w.Meta()
-	kept := slices.DeleteFunc(slices.Clone(meta.ManagedFields), func(e metav1.ManagedFieldsEntry) bool {
-		return e.Manager == fieldManager
-	})
-	if len(kept) == len(meta.ManagedFields) || len(kept) == 0 {
-		return w
+	for range maxConflicts {
+		meta := w.Meta()
+		kept := slices.DeleteFunc(slices.Clone(meta.ManagedFields), func(e metav1.ManagedFieldsEntry) bool {
+			return e.Manager == fieldManager
+		})
+		if len(kept) == len(meta.ManagedFields) || len(kept) == 0 {
+			return w
+		}
+		next, err := patch(ctx, t, w, types.JSONPatchType, []map[string]any{
+			{"op": "test", "path": "/metadata/resourceVersion", "value": meta.ResourceVersion},
+			{"op": "replace", "path": "/metadata/managedFields", "value": kept},
+		})
+		if err == nil {
+			return next
+		}
+		// A failed test is Invalid: the controller has changed the status.
+		if !apierrors.IsInvalid(err) && !apierrors.IsConflict(err) {
+			return w
+		}
+		if next, err = get(ctx, t, w.Kind(), meta.Name); err != nil {
+			return w
+		}
+		w = next
 	}
-	next, err := patch(ctx, t, w, types.JSONPatchType, []map[string]any{
-		{"op": "test", "path": "/metadata/resourceVersion", "value": meta.ResourceVersion},
-		{"op": "replace", "path": "/metadata/managedFields", "value": kept},
-	})
-	if err != nil {
-		return w
-	}
-	return next
+	return w
 }

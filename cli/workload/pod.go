@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,8 +23,10 @@ const (
 	// own changes are watched.
 	podInterval = time.Second
 	// patience is how long a condition may last that sometimes heals by itself,
-	// such as a quota that the original's ending pods still use.
+	// such as a missing ConfigMap.
 	patience = 10 * time.Second
+	// refusalPatience is for what the API server says about the pod itself.
+	refusalPatience = 4 * time.Second
 	// logLines of a failing container are shown.
 	logLines = 20
 )
@@ -126,7 +129,12 @@ func (w *podWait) look(ctx context.Context) (*Pod, error) {
 	return nil, w.judge(ctx, state)
 }
 
+// tell reports what is new. A pod's phases go one way; its events do not always.
 func (w *podWait) tell(p PodProgress) {
+	order := []Phase{PhaseStarting, PhaseAttaching, PhasePulling, PhaseRunning}
+	if p.Pod == w.last.Pod && !p.Warning && slices.Index(order, p.Phase) < slices.Index(order, w.last.Phase) {
+		return
+	}
 	if p != w.last {
 		w.last = p
 		w.report(p)
@@ -192,8 +200,8 @@ func (w *podWait) withoutPod(ctx context.Context, others []corev1.Pod) (podState
 	}
 	if d := twin.Deployment; d != nil {
 		for _, c := range d.Status.Conditions {
-			if c.Type == "ReplicaFailure" && c.Status == corev1.ConditionTrue {
-				return refused(state, c.Reason, c.Message), nil
+			if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+				return w.refused(ctx, state, c.Reason, c.Message)
 			}
 		}
 		return state, nil
@@ -204,19 +212,26 @@ func (w *podWait) withoutPod(ctx context.Context, others []corev1.Pod) (podState
 	}
 	for _, e := range events {
 		if e.Reason == "FailedCreate" && eventTime(&e).After(twin.Meta().CreationTimestamp.Time.Add(-time.Second)) {
-			return refused(state, e.Reason, e.Message), nil
+			return w.refused(ctx, state, e.Reason, e.Message)
 		}
 	}
 	return state, nil
 }
 
 // refused is the state of a pod that the API server does not accept: quotas,
-// policies, admission webhooks.
-func refused(state podState, reason, message string) podState {
+// policies, admission webhooks. A quota may still be used up by the original's
+// ending pods.
+func (w *podWait) refused(ctx context.Context, state podState, reason, message string) (podState, error) {
 	state.Reason, state.Message, state.Warning = reason, "the cluster refuses the pod: "+message, true
-	state.patience = patience
 	state.hint = "the manifest's securityContext and resources change what is asked for"
-	return state
+	if !w.a.Original.Sandbox {
+		ending, err := podsOf(ctx, w.Target, w.a.Original)
+		if err != nil || len(ending) > 0 {
+			return state, err
+		}
+	}
+	state.patience = refusalPatience
+	return state, nil
 }
 
 // events of an object, newest first.

@@ -70,13 +70,10 @@ func stateOf(pod *corev1.Pod, container string, events []corev1.Event) podState 
 			s.Phase, s.Message = PhasePulling, "init container "+status.Name+" is running"
 			return s
 		case status.State.Waiting != nil && status.State.Waiting.Reason != "" && status.State.Waiting.Reason != "PodInitializing":
-			return waiting(s, pod, status, own, event)
+			return waiting(s, status, own, events)
 		case status.State.Terminated != nil && status.State.Terminated.ExitCode != 0:
 			return crashed(s, status, own, false)
 		}
-	}
-	if event != nil && (event.Reason == "Pulling" || event.Reason == "Pulled") {
-		s.Phase = PhasePulling
 	}
 	return fromEvent(s, event)
 }
@@ -91,16 +88,16 @@ func unscheduled(s podState, pod *corev1.Pod) podState {
 	return s
 }
 
-func waiting(s podState, pod *corev1.Pod, status corev1.ContainerStatus, own bool, event *corev1.Event) podState {
+func waiting(s podState, status corev1.ContainerStatus, own bool, events []corev1.Event) podState {
 	w := status.State.Waiting
 	s.Reason = w.Reason
 	switch w.Reason {
 	case "ContainerCreating":
 		s.Reason = ""
-		return fromEvent(s, event)
+		return fromEvent(s, newestEvent(events))
 	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable", "ErrImageInspect":
 		s.Phase, s.Warning, s.fatal = PhasePulling, true, true
-		s.Message = fmt.Sprintf("image %s cannot be pulled: %s", status.Image, pullReason(w.Message, event))
+		s.Message = fmt.Sprintf("image %s cannot be pulled: %s", status.Image, pullReason(w.Message, events))
 		s.hint = imageHint(w.Reason)
 		return s
 	case "CrashLoopBackOff":
@@ -115,11 +112,13 @@ func waiting(s podState, pod *corev1.Pod, status corev1.ContainerStatus, own boo
 	return s
 }
 
-// pullReason prefers the event's text: the container's own is often only
-// "Back-off pulling image".
-func pullReason(message string, event *corev1.Event) string {
-	if event != nil && event.Reason == "Failed" && event.Message != "" {
-		return event.Message
+// pullReason is the longest that was said about it: the container's own words are
+// often only "Back-off pulling image", and so are some events'.
+func pullReason(message string, events []corev1.Event) string {
+	for _, e := range events {
+		if e.Reason == "Failed" && len(e.Message) > len(message) {
+			message = e.Message
+		}
 	}
 	return message
 }
@@ -158,6 +157,9 @@ func crashed(s podState, status corev1.ContainerStatus, own, previous bool) podS
 	}
 	s.Message = fmt.Sprintf("container %s %s", status.Name, what)
 	s.logsOf, s.logsPrevious = status.Name, previous
+	if status.Name == contract.InitContainer && s.hint == "" {
+		s.hint = "it delivers okteto's agents from image " + status.Image + "; initContainer.image in the manifest and " + contract.EnvCLIImage + " choose it"
+	}
 	s.fatal = own && previous
 	return s
 }
@@ -175,6 +177,8 @@ func fromEvent(s podState, event *corev1.Event) podState {
 	switch event.Reason {
 	case "Pulling":
 		s.Phase, s.Message = PhasePulling, lower(event.Message)
+	case "Pulled", "Created", "Started":
+		s.Phase, s.Message = PhasePulling, "starting containers"
 	case "FailedMount", "FailedAttachVolume", "FailedMapVolume", "VolumeResizeFailed":
 		s.Phase, s.Reason, s.Warning = PhaseAttaching, event.Reason, true
 		s.Message = "a volume is not ready: " + event.Message
