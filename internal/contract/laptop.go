@@ -17,6 +17,14 @@ const (
 	EnvTimeout = "OKTETO_TIMEOUT"
 	// EnvRegistryURL is what okteto.dev/<name> expands to.
 	EnvRegistryURL = "OKTETO_REGISTRY_URL"
+	// The builder that runs in the cluster; see cli/build/builder. Ours.
+	EnvBuilderImage     = "OKTETO_BUILDER_IMAGE"
+	EnvBuilderMode      = "OKTETO_BUILDER_MODE"
+	EnvBuilderCacheSize = "OKTETO_BUILDER_CACHE_SIZE"
+	EnvBuilderCPU       = "OKTETO_BUILDER_CPU"
+	EnvBuilderMemory    = "OKTETO_BUILDER_MEMORY"
+	EnvBuilderIdle      = "OKTETO_BUILDER_IDLE"
+	EnvBuilderConfig    = "OKTETO_BUILDER_CONFIG"
 	// EnvGitCommit and EnvGitBranch tell a pipeline's commands what is deployed.
 	EnvGitCommit = "OKTETO_GIT_COMMIT"
 	EnvGitBranch = "OKTETO_GIT_BRANCH"
