@@ -42,6 +42,9 @@ func (t *Test) collect(ctx context.Context) {
 	t.collectPods(ctx, save)
 	t.collectEvents(ctx, save)
 	t.collectCLI(save)
+	if status, err := t.CLI.Run(ctx, nil, "status", "-o", "json"); err == nil {
+		save("status.log", []byte(status.Stdout+status.Stderr))
+	}
 	t.Log("artifacts of the failure are in", dir)
 }
 
