@@ -46,7 +46,7 @@ local_images() {
   build okteto/bin:dev Dockerfile.bin . --build-arg BASE="$base" --build-arg TARGETARCH="$architecture"
   build okteto/remote:dev Dockerfile.remote . --build-arg BASE="$base" --build-arg TARGETARCH="$architecture"
   mkdir -p "$empty"
-  build okteto/devbase:dev e2e/cluster/image/devbase.Dockerfile "$empty" --build-arg BASE="$debian"
+  build okteto/devbase:dev e2e/cluster/devbase.Dockerfile "$empty" --build-arg BASE="$debian"
   build okteto/samples-api:dev e2e/samples/api/Dockerfile e2e/samples/api
   say "images okteto/bin:dev okteto/remote:dev okteto/devbase:dev okteto/samples-api:dev"
 }
