@@ -40,9 +40,7 @@ func newSpace(t *testing.T, labels map[string]string) *space {
 	if err != nil {
 		t.Fatal(err)
 	}
-	suffix := make([]byte, 3)
-	rand.Read(suffix) // never fails: crypto/rand
-	name := "e2e-workload-" + hex.EncodeToString(suffix)
+	name := "e2e-workload-" + suffix()
 	if err := cluster.CreateNamespace(t.Context(), name, labels); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +56,13 @@ func newSpace(t *testing.T, labels map[string]string) *space {
 		}
 	})
 	return s
+}
+
+// suffix makes a name unlike any other.
+func suffix() string {
+	random := make([]byte, 3)
+	rand.Read(random) // never fails: crypto/rand
+	return hex.EncodeToString(random)
 }
 
 // dump shows what a failed test leaves behind.

@@ -70,7 +70,7 @@ func run(ctx context.Context, streams ui.Streams, f flags, name string) error {
 	if err != nil {
 		return fmt.Errorf("locate the folder: %w", err)
 	}
-	chosen, err := choose(ctx, streams, f, name, dir)
+	chosen, looked, err := choose(ctx, streams, f, name, dir)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func run(ctx context.Context, streams ui.Streams, f flags, name string) error {
 		name = folderName(dir)
 	}
 	language := detect(dir)
-	if err := write(path, compose(name, chosen, language), f.force); err != nil {
+	if err := write(path, compose(name, chosen, looked, language), f.force); err != nil {
 		return err
 	}
 	if _, err := manifest.Load(path); err != nil {
@@ -140,21 +140,21 @@ func write(path, content string, replace bool) error {
 	return nil
 }
 
-// choose returns the workload to develop, or nil when there is no cluster to
-// ask, or nothing in it.
-func choose(ctx context.Context, streams ui.Streams, f flags, name, dir string) (*workload.Workload, error) {
+// choose returns the workload to develop, or nil when nothing is in the
+// namespace, or, then looked is false, there was no cluster to ask.
+func choose(ctx context.Context, streams ui.Streams, f flags, name, dir string) (chosen *workload.Workload, looked bool, err error) {
 	asked, cancel := context.WithTimeout(ctx, clusterLimit)
 	defer cancel()
 	client, found, err := workloads(asked, f)
 	if err != nil {
 		if f.Context != "" || f.Namespace != "" || name != "" || ctx.Err() != nil {
-			return nil, err // the user meant a cluster
+			return nil, false, err // the user meant a cluster
 		}
 		fmt.Fprintf(streams.ErrOut, "warning: %v; writing a manifest without looking at a workload\n", err)
-		return nil, nil
+		return nil, false, nil
 	}
 	if name == "" && len(found) == 1 {
-		return found[0], nil
+		return found[0], true, nil
 	}
 	wanted := name
 	if wanted == "" {
@@ -163,7 +163,7 @@ func choose(ctx context.Context, streams ui.Streams, f flags, name, dir string) 
 	known := make([]string, len(found))
 	for i, w := range found {
 		if w.Meta().Name == wanted {
-			return w, nil
+			return w, true, nil
 		}
 		known[i] = w.Meta().Name
 	}
@@ -175,12 +175,13 @@ func choose(ctx context.Context, streams ui.Streams, f flags, name, dir string) 
 		} else if len(known) == 0 {
 			hint = "there is none: deploy the application first, or leave the name out"
 		}
-		return nil, &ui.Problem{Summary: fmt.Sprintf("namespace %q has no deployment or statefulset %s", client.Namespace, name), Hint: hint}
+		return nil, true, &ui.Problem{Summary: fmt.Sprintf("namespace %q has no deployment or statefulset %s", client.Namespace, name), Hint: hint}
 	case len(found) == 0:
 		fmt.Fprintf(streams.ErrOut, "warning: nothing runs in namespace %s; the manifest will create a workload of its own\n", client.Namespace)
-		return nil, nil
+		return nil, true, nil
 	}
-	return ask(streams, client.Namespace, found)
+	chosen, err = ask(streams, client.Namespace, found)
+	return chosen, true, err
 }
 
 func workloads(ctx context.Context, f flags) (*kube.Client, []*workload.Workload, error) {

@@ -12,17 +12,21 @@ import (
 const defaultWorkdir = "/usr/src/app"
 
 // compose writes a first manifest as a person would: what is needed, and a
-// comment on each line that explains itself by nothing else.
-func compose(name string, w *workload.Workload, s *stack) string {
+// comment on each line that explains itself by nothing else. looked says that
+// the cluster was asked for the workload.
+func compose(name string, w *workload.Workload, looked bool, s *stack) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# What `okteto up` changes in the workload while you develop in it.")
 	line("# All fields: docs/manifest.md, or okteto validate --schema")
+	if !looked {
+		line("# The name of the Deployment or StatefulSet; no cluster was there to look it up.")
+	}
 	line("name: %s", name)
 	if w != nil && w.Kind() == manifest.StatefulSet {
 		line("k8sObjectType: StatefulSet")
 	}
-	if w == nil {
+	if w == nil && looked {
 		line("# No workload of that name was found: up would create this environment.")
 		line("autocreate: true")
 	}
@@ -34,7 +38,7 @@ func compose(name string, w *workload.Workload, s *stack) string {
 	case s != nil:
 		line("# %s, with its tools. Without this line the workload's own image is used.", s.name)
 		line("image: %s", s.image)
-	case w == nil:
+	case w == nil && looked:
 		line("# Any image with the tools that you need.")
 		line("image: debian:stable")
 	}
