@@ -7,10 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/creack/pty"
+
+	"okteto/internal/testkit/sshkit"
 )
 
 // resetConn closes conn so that the other end sees a reset.
@@ -46,4 +52,31 @@ func newKey(tb testing.TB) *ed25519.PrivateKey {
 		tb.Fatal(err)
 	}
 	return &key
+}
+
+func addrPort(s *sshkit.Server) int {
+	_, p, _ := net.SplitHostPort(s.Addr)
+	n, _ := strconv.Atoi(p)
+	return n
+}
+
+// metric returns a value as it is exported; "" if there is no such series.
+func metric(tb testing.TB, s *sshkit.Server, series string) string {
+	tb.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", filepath.Join(s.Dir, "m.sock")) },
+	}}
+	resp, err := client.Get("http://server/metrics")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	for _, line := range strings.Split(string(body), "\n") {
+		if v, ok := strings.CutPrefix(line, series+" "); ok {
+			return v
+		}
+	}
+	return ""
 }

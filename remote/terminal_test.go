@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"okteto/internal/contract"
+	"okteto/internal/testkit/sshkit"
+)
+
+func named(id string) string { return contract.EnvTerminal + "=" + id }
+
+// TestTerminalSurvivesLossOfConnection shows the promise of persistent
+// terminals: the program goes on, recent output comes again, the size is the
+// new client's, and the exit status arrives.
+func TestTerminalSurvivesLossOfConnection(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	first := s.Dial(t)
+	x := terminalOn(t, first, nil, named("work-1"))
+	x.run("exec bash --norc")
+	x.send("PS1='$ '; secret=kept; echo rea''dy\n")
+	x.expect("ready")
+	x.send("(sleep 0.5; echo while''away) &\n")
+	_ = first.Conn.Close()
+
+	second := s.Dial(t)
+	y := terminalOn(t, second, nil, named("work-1"))
+	if err := y.WindowChange(41, 141); err != nil {
+		t.Fatal(err)
+	}
+	y.run("ignored")
+	y.expect("ready")
+	y.expect("whileaway")
+	y.send("echo var:$secret $(stty size)\n")
+	y.expect("var:kept 41 141")
+	y.send("exit 7\n")
+	want(t, "end", fmt.Sprint(y.wait()), "Process exited with status 7")
+
+	z := terminalOn(t, second, nil, named("work-1"))
+	z.run("echo new one")
+	z.expect("new one")
+	_ = z.wait()
+	if strings.Contains(z.output(), "ready") {
+		t.Error("an ended terminal is shown again")
+	}
+}
+
+func TestTerminalEndedWhileAwayTellsItsStatus(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	first := s.Dial(t)
+	file := filepath.Join(t.TempDir(), "done")
+	x := terminalOn(t, first, nil, named("t"))
+	x.run("echo one; while [ ! -e " + file + " ]; do sleep 0.02; done; echo two; exit 9")
+	x.expect("one")
+	_ = first.Conn.Close()
+	sshkit.Await(t, "detached", func() bool { return metric(t, s, `okteto_remote_terminals{state="detached"}`) == "1" })
+	write(t, file, nil)
+	sshkit.Await(t, "ended", func() bool { return metric(t, s, `okteto_remote_sessions_active{kind="pty-exec"}`) == "0" })
+	y := terminalOn(t, s.Dial(t), nil, named("t"))
+	y.run("")
+	want(t, "end", fmt.Sprint(y.wait()), "Process exited with status 9")
+	want(t, "output", y.output(), "one\r\ntwo\r\n")
+	sshkit.Await(t, "forgotten", func() bool { return metric(t, s, `okteto_remote_terminals{state="detached"}`) == "0" })
+}
+
+func TestTerminalNeedsTheSameKey(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	appendKey(t, s, read(t, filepath.Join(s.Dir, "other.pub")))
+	first := s.Dial(t)
+	x := terminalOn(t, first, nil, named("t"))
+	x.run("echo private; cat")
+	x.expect("private")
+	_ = first.Conn.Close()
+	conf := s.Config(t)
+	conf.Auth = []ssh.AuthMethod{ssh.PublicKeys(s.Signer(t, "other"))}
+	c, err := ssh.Dial("tcp", s.Addr, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	y := terminalOn(t, c, nil, named("t"))
+	y.run("echo mine")
+	_ = y.wait()
+	want(t, "output", y.output(), "mine\r\n")
+}
+
+func TestTerminalIsTakenOverFromAStalledClient(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	ch := s.RawDial(t).Open("session", 4096, nil) // reads nothing: its window fills
+	ch.Request("env", true, ssh.Marshal(struct{ N, V string }{contract.EnvTerminal, "t"}))
+	ch.Next()
+	ch.Request("pty-req", true, ptyRequest(80, 24, 0, 0))
+	ch.Next()
+	ch.Exec("seq 1 20000; echo now $((40+2)); sleep 600")
+	x := terminalOn(t, s.Dial(t), nil, named("t"))
+	x.run("")
+	x.expect("now 42")
+}
+
+func TestTerminalGraceEnds(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t, "--terminal-grace=200ms")
+	m := mark()
+	killMarked(t, m)
+	c := s.Dial(t)
+	x := terminalOn(t, c, nil, named("t"))
+	x.run("sleep " + m)
+	sshkit.Await(t, "it runs", func() bool { return alive(m) })
+	_ = c.Conn.Close()
+	sshkit.Await(t, "it is ended", func() bool { return !alive(m) })
+	want(t, "expired", metric(t, s, "okteto_remote_terminals_expired_total"), "1")
+}
+
+func TestTerminalClosedOnPurposeEnds(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	m := mark()
+	killMarked(t, m)
+	x := terminalOn(t, s.Dial(t), nil, named("t"))
+	x.run("sleep " + m)
+	sshkit.Await(t, "it runs", func() bool { return alive(m) })
+	_ = x.Session.Close() // the connection lives on
+	sshkit.Await(t, "it is ended", func() bool { return !alive(m) })
+}
+
+func TestTerminalsAreBounded(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t, "--max-terminals=2")
+	marks := []string{mark(), mark(), mark()}
+	for i, m := range marks {
+		killMarked(t, m)
+		c := s.Dial(t)
+		x := terminalOn(t, c, nil, named(fmt.Sprint("t", i)))
+		x.run("sleep " + m)
+		sshkit.Await(t, "it runs", func() bool { return alive(m) })
+		_ = c.Conn.Close()
+		sshkit.Await(t, "detached", func() bool {
+			return metric(t, s, `okteto_remote_terminals{state="detached"}`) == fmt.Sprint(min(i+1, 2))
+		})
+	}
+	sshkit.Await(t, "the oldest made room", func() bool { return !alive(marks[0]) })
+	if !alive(marks[1]) || !alive(marks[2]) {
+		t.Error("a newer terminal was ended")
+	}
+}
+
+func TestPlainTerminalIsNotKept(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	sess, err := s.Dial(t).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sess.Setenv(contract.EnvTerminal, "bad id/../"); err == nil {
+		t.Error("a malformed name is accepted")
+	}
+	out, _ := sess.Output("env")
+	if strings.Contains(string(out), contract.EnvTerminal) {
+		t.Error("the name reaches the program")
+	}
+}
+
+// TestDeadPeerIsDropped shows that the server's own keepalives find a client
+// that is silent without a reset, as behind a broken port-forward.
+func TestDeadPeerIsDropped(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t, "--keepalive-interval=100ms")
+	m := mark()
+	killMarked(t, m)
+	ch := s.RawDial(t).Open("session", 1<<20, nil)
+	ch.Exec("sleep " + m) // from here on the client answers nothing
+	sshkit.Await(t, "it runs", func() bool { return alive(m) })
+	sshkit.Await(t, "its command ends", func() bool { return !alive(m) })
+	want(t, "counted", metric(t, s, "okteto_remote_dead_peers_total"), "1")
+	c := s.Dial(t) // this one answers
+	time.Sleep(time.Second)
+	_, err := c.NewSession()
+	want(t, "a living client stays", err, error(nil))
+}
+
+// TestShutdownDrains shows what SIGTERM does.
+func TestShutdownDrains(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	m := mark()
+	killMarked(t, m)
+	x := terminalOn(t, s.Dial(t), nil)
+	file := filepath.Join(t.TempDir(), "hup")
+	x.run("trap 'echo got hup >" + file + "; exit 3' HUP; echo ready; sleep " + m + " & wait")
+	x.expect("ready")
+	_ = s.Process.Signal(os.Interrupt)
+	_ = x.wait()
+	sshkit.Await(t, "the session was hung up", func() bool { data, _ := os.ReadFile(file); return string(data) == "got hup\n" })
+	sshkit.Await(t, "the port is free", func() bool { return !reachable("127.0.0.1", addrPort(s)) })
+}
