@@ -11,6 +11,7 @@ set -euo pipefail
 # shellcheck source=e2e/cluster/lib.sh
 . "$(dirname "$0")/../e2e/cluster/lib.sh"
 cd "$ROOT"
+: "${VERSION:?is set by make images}"
 context=bin/image
 agents=(okteto-remote okteto-supervisor syncthing clean)
 
