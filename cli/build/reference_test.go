@@ -66,7 +66,7 @@ func TestOutputs(t *testing.T) {
 			t.Errorf("outputs %v of %v: %s %q, pushed %v", test.outputs, test.tags, e.Type, e.Attrs["name"], s.pushes)
 		}
 	}
-	if err := (&solve{}).outputs(&Options{Outputs: []string{"type=tar,=x"}}, nil); err == nil {
-		t.Error("an output without a place to go to is accepted")
+	if err := (&solve{}).outputs(&Options{Outputs: []string{"dest=x"}}, nil); err == nil {
+		t.Error("an output without a type is accepted")
 	}
 }
