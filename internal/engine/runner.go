@@ -40,6 +40,8 @@ type folderRunner struct {
 	once    sync.Once
 	rewatch chan struct{} // the ignore patterns changed
 	flushes chan flushRequest
+	// stateChanged tells scanLoop that WatchState has.
+	stateChanged chan struct{}
 	// canaries that are out: name → chan struct{}, closed when it is seen.
 	canaries sync.Map
 
@@ -63,7 +65,8 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 		e: e, f: f, log: e.log.With("folder", f.ID),
 		in: newIntake(e.cfg.Watch), source: watchTree, fs: raw.Filesystem(nil),
 		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
-		state: WatchState{Mode: "off"},
+		stateChanged: make(chan struct{}, 1),
+		state:        WatchState{Mode: "off"},
 	}
 	r.loadIgnores()
 	r.noteRoot()
@@ -210,6 +213,10 @@ func (r *folderRunner) setState(s WatchState) {
 	r.mu.Lock()
 	r.state = s
 	r.mu.Unlock()
+	select {
+	case r.stateChanged <- struct{}{}: // the time of the next full scan depends on it
+	default:
+	}
 }
 
 func (r *folderRunner) watchState() WatchState {

@@ -72,6 +72,8 @@ func (r *folderRunner) scanLoop(ctx context.Context) error {
 			if result.full {
 				rescan = r.nextRescan(time.Now())
 			}
+		case <-r.stateChanged:
+			rescan = r.nextRescan(time.Now())
 		case request := <-r.flushes:
 			r.drain(s)
 			r.in.hurry(time.Now())

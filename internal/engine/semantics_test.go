@@ -1,0 +1,408 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"okteto/internal/testkit/proxy"
+	"okteto/internal/testkit/tree"
+)
+
+// equalTrees waits until both trees are equal.
+func (p *pair) equalTrees() {
+	p.t.Helper()
+	var diff []string
+	defer func() {
+		if p.t.Failed() {
+			p.t.Logf("differences: %v", diff)
+		}
+	}()
+	eventually(p.t, "equal trees", func() bool {
+		var err error
+		diff, err = tree.Compare(p.near.dir, p.far.dir)
+		return err == nil && len(diff) == 0
+	})
+}
+
+// breakable puts a proxy between the ends.
+func breakable(t *testing.T, configure func(near bool, c *Config)) (*pair, *proxy.Proxy) {
+	t.Helper()
+	var line *proxy.Proxy
+	p := newPair(t, func(near bool, c *Config) {
+		if near {
+			c.Peers[0].Address = line.Addr()
+		}
+		if configure != nil {
+			configure(near, c)
+		}
+	})
+	p.start(false)
+	var err error
+	if line, err = proxy.New(p.farAddress); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(line.Close)
+	p.start(true)
+	p.settled()
+	return p, line
+}
+
+func apart(p *pair, line *proxy.Proxy) {
+	line.Refuse(true)
+	line.Cut()
+	eventually(p.t, "both ends apart", func() bool { return !p.near.Status().Connected && !p.far.Status().Connected })
+}
+
+func together(p *pair, line *proxy.Proxy) {
+	line.Refuse(false)
+	eventually(p.t, "both ends together", func() bool { return p.near.Status().Connected && p.far.Status().Connected })
+}
+
+func TestConflictKeepsBoth(t *testing.T) {
+	p, line := breakable(t, nil)
+	p.near.write(t, "file.txt", "common")
+	eventually(t, "start", func() bool { return p.far.has("file.txt", "common") })
+	apart(p, line)
+	p.near.write(t, "file.txt", "older, from the laptop")
+	time.Sleep(1100 * time.Millisecond) // times are compared in seconds on some disks
+	p.far.write(t, "file.txt", "newer, from the pod")
+	for _, e := range []*end{p.near, p.far} {
+		if err := e.Flush(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	together(p, line)
+	for _, e := range []*end{p.near, p.far} {
+		eventually(t, "newest keeps the name", func() bool { return e.has("file.txt", "newer, from the pod") })
+		eventually(t, "conflict is counted", func() bool { return e.Status().Folders[0].Conflicts == 1 })
+		copies := e.Conflicts(testFolder)
+		if len(copies) != 1 || !e.has(copies[0], "older, from the laptop") {
+			t.Errorf("conflict copies: %v", copies)
+		}
+	}
+	if err := os.Remove(p.near.path(p.near.Conflicts(testFolder)[0])); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "resolved conflict on both sides", func() bool {
+		return p.near.Status().Folders[0].Conflicts == 0 && p.far.Status().Folders[0].Conflicts == 0
+	})
+}
+
+func TestDeleteLosesAgainstEdit(t *testing.T) {
+	p, line := breakable(t, nil)
+	p.near.write(t, "file.txt", "common")
+	eventually(t, "start", func() bool { return p.far.has("file.txt", "common") })
+	apart(p, line)
+	if err := os.Remove(p.near.path("file.txt")); err != nil {
+		t.Fatal(err)
+	}
+	p.far.write(t, "file.txt", "edited")
+	together(p, line)
+	eventually(t, "edit on both sides", func() bool { return p.near.has("file.txt", "edited") && p.far.has("file.txt", "edited") })
+}
+
+// Ignored files survive when the folder around them is removed on the other
+// side; that folder stays, is named, and holds up nothing else.
+func TestIgnoredFilesSurvive(t *testing.T) {
+	p := newPair(t, nil)
+	for _, e := range []*end{p.near, p.far} {
+		e.write(t, ".stignore", "*.env\n(?d)*.cache\n")
+	}
+	p.near.write(t, "app/code.go", "code")
+	p.near.write(t, "scratch/code.go", "code")
+	p.startBoth()
+	eventually(t, "start", func() bool { return p.far.has("app/code.go", "code") && p.far.has("scratch/code.go", "code") })
+	p.far.write(t, "app/secret.env", "precious")
+	p.far.write(t, "scratch/x.cache", "disposable")
+	for _, dir := range []string{"app", "scratch"} {
+		if err := os.RemoveAll(p.near.path(dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "code removed", func() bool { return p.far.lacks("app/code.go") })
+	eventually(t, "disposable folder removed", func() bool { return p.far.lacks("scratch") })
+	eventually(t, "folder that cannot be removed is named", func() bool {
+		f := p.far.Status().Folders[0]
+		return f.ErrorCount == 1 && f.Errors[0].Path == "app"
+	})
+	p.near.write(t, "other.txt", "goes on")
+	eventually(t, "rest goes on", func() bool { return p.far.has("other.txt", "goes on") })
+	if !p.far.has("app/secret.env", "precious") {
+		t.Error("the ignored file is gone")
+	}
+}
+
+func TestEveryKindOfFileCrosses(t *testing.T) {
+	p := newPair(t, nil)
+	p.startBoth()
+	for i, ends := range [][2]*end{{p.near, p.far}, {p.far, p.near}} {
+		e := ends[0]
+		in := func(name string) string { return e.path(fmt.Sprint("side", i, "/", name)) }
+		e.write(t, fmt.Sprint("side", i, "/a b/ü ñ 中文.txt"), "unicode")
+		e.write(t, fmt.Sprint("side", i, "/script"), "#!/bin/sh\n")
+		e.write(t, fmt.Sprint("side", i, "/secret"), "s")
+		e.write(t, fmt.Sprint("side", i, "/readonly"), "r")
+		e.write(t, fmt.Sprint("side", i, "/hard1"), "hard")
+		e.write(t, fmt.Sprint("side", i, `/con.txt:x*?"<>|`), "a name that Windows has not")
+		if err := errors.Join(
+			os.Chmod(in("script"), 0o755), os.Chmod(in("secret"), 0o600), os.Chmod(in("readonly"), 0o444),
+			os.Link(in("hard1"), in("hard2")),
+			os.Symlink("nowhere", in("dangling")), os.Symlink("/etc/hostname", in("absolute")), os.Symlink("a b", in("todir")),
+			os.MkdirAll(in("empty/folder"), 0o755),
+			syscall.Mkfifo(in("fifo"), 0o600),
+		); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "last of them", func() bool { return ends[1].has(fmt.Sprint("side", i, "/hard2"), "hard") })
+		if err := os.Remove(in("fifo")); err != nil {
+			t.Fatal(err)
+		}
+		p.equalTrees()
+		// The exec bit survives an edit, and alone is a change.
+		e.write(t, fmt.Sprint("side", i, "/script"), "#!/bin/sh\necho\n")
+		if err := os.Chmod(in("secret"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		p.equalTrees()
+		// A name whose case alone changes.
+		if err := os.Rename(in("hard1"), in("HARD1")); err != nil {
+			t.Fatal(err)
+		}
+		p.equalTrees()
+		// Kinds that change.
+		if err := errors.Join(os.Remove(in("secret")), os.Mkdir(in("secret"), 0o755), os.RemoveAll(in("empty")), os.Symlink("x", in("empty"))); err != nil {
+			t.Fatal(err)
+		}
+		p.equalTrees()
+	}
+}
+
+func TestDecomposedNamesAreComposed(t *testing.T) {
+	p := newPair(t, nil)
+	p.startBoth()
+	const composed, decomposed = "caf\u00e9.txt", "cafe\u0301.txt"
+	p.near.write(t, decomposed, "x") // as macOS once wrote them
+	eventually(t, "composed name", func() bool { return p.far.has(composed, "x") })
+}
+
+func TestFileReplacedWhileItIsSent(t *testing.T) {
+	p, line := breakable(t, nil)
+	line.SetRate(4 << 20)
+	p.near.write(t, "big", strings.Repeat("a", 3<<20))
+	eventually(t, "transfer has begun", func() bool { return p.far.Status().Folders[0].Here.NeedBytes > 0 })
+	final := strings.Repeat("b", 2<<20)
+	p.near.write(t, "big", final)
+	line.SetRate(0)
+	eventually(t, "last content", func() bool { return p.far.has("big", final) })
+	p.settled()
+}
+
+// A build writes thousands of files; a save in the middle of it is there long
+// before the last of them, and all arrive.
+func TestSaveInAStorm(t *testing.T) {
+	p := newPair(t, nil)
+	p.near.write(t, "src/main.go", "0")
+	p.startBoth()
+	const files = 6000
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := tree.Generate(p.near.path("build"), tree.Spec{Files: files, MaxSize: 512}); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "storm has begun", func() bool { return !p.far.lacks("build") })
+	p.near.write(t, "src/main.go", "saved")
+	eventually(t, "save", func() bool { return p.far.has("src/main.go", "saved") })
+	there, err := tree.List(p.far.path("build"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	t.Logf("%d items of the build were there with the save", len(there))
+	p.settled()
+	p.equalTrees()
+	if err := os.RemoveAll(p.near.path("build")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "removal of all", func() bool { return p.far.lacks("build") })
+}
+
+func TestFullDiskIsNamedAndHeals(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a small disk")
+	}
+	p := newPair(t, func(near bool, c *Config) {
+		if !near {
+			c.Folders[0].TrashDir = ""
+		}
+	})
+	if err := syscall.Mount("tmpfs", p.far.dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("cannot mount a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		p.far.stop()
+		_ = syscall.Unmount(p.far.dir, 0)
+	})
+	p.far.write(t, "filler", strings.Repeat("f", 1<<20))
+	p.startBoth()
+	eventually(t, "filler", func() bool { return !p.near.lacks("filler") })
+	p.near.write(t, "big", strings.Repeat("b", 1500<<10))
+	p.near.write(t, "small", "s")
+	eventually(t, "small file, and the reason for the big one", func() bool {
+		f := p.far.Status().Folders[0]
+		return p.far.has("small", "s") && f.ErrorCount == 1 && f.Errors[0].Path == "big" && strings.Contains(f.Errors[0].Err, "space")
+	})
+	if err := os.Remove(p.far.path("filler")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "big file once there is space", func() bool { return p.far.has("big", strings.Repeat("b", 1500<<10)) })
+	eventually(t, "no error is left", func() bool { return p.far.Status().Folders[0].ErrorCount == 0 })
+}
+
+// The root's content is in another place, as after an unmount: nothing is
+// deleted on the other side, over restarts too.
+func TestSwappedRootStops(t *testing.T) {
+	p := newPair(t, func(_ bool, c *Config) { c.Folders[0].GuardRoot = true })
+	for i := range 30 {
+		p.near.write(t, fmt.Sprintf("dir/%d", i), "precious")
+	}
+	p.startBoth()
+	p.equalTrees()
+	if err := errors.Join(os.Rename(p.near.dir, p.near.dir+".away"), os.Mkdir(p.near.dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	stopped := func() bool {
+		f := p.near.Status().Folders[0]
+		return (f.State == "stopped" || f.State == "error") && f.Error != ""
+	}
+	eventually(t, "stop", stopped)
+	p.near.stop()
+	p.start(true)
+	eventually(t, "stop after a restart", stopped)
+	if !p.far.has("dir/0", "precious") || !p.far.has("dir/29", "precious") {
+		t.Error("the other side lost files")
+	}
+	if err := errors.Join(os.RemoveAll(p.near.dir), os.Rename(p.near.dir+".away", p.near.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.near.Resume(t.Context(), testFolder); err != nil {
+		t.Fatal(err)
+	}
+	p.near.write(t, "after", "x")
+	eventually(t, "life goes on", func() bool { return p.far.has("after", "x") })
+	p.equalTrees()
+}
+
+func TestLostAndDamagedDatabases(t *testing.T) {
+	p := newPair(t, nil)
+	for i := range 30 {
+		p.near.write(t, fmt.Sprint(i), "precious")
+	}
+	p.startBoth()
+	p.equalTrees()
+	for _, e := range []*end{p.near, p.far} {
+		e.stop()
+		files, err := filepath.Glob(filepath.Join(e.home, "index-v0.14.0.db", "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no database: %v", err)
+		}
+		for _, file := range files {
+			if err := os.WriteFile(file, []byte("garbage garbage garbage"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.start(e == p.near)
+		name := fmt.Sprint("after ", filepath.Base(e.dir))
+		e.write(t, name, "x")
+		eventually(t, name, func() bool { return p.near.has(name, "x") && p.far.has(name, "x") })
+		p.equalTrees()
+		if !p.near.has("0", "precious") {
+			t.Error("files are gone")
+		}
+	}
+}
+
+// A line that is a black hole for a while, and one that is cut again and again.
+func TestBadLine(t *testing.T) {
+	p, line := breakable(t, nil)
+	line.Stall(true)
+	p.near.write(t, "stalled", "x")
+	if err := p.near.Flush(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	line.Stall(false)
+	eventually(t, "file after a stall", func() bool { return p.far.has("stalled", "x") })
+	for i := range 10 {
+		line.Cut()
+		name := fmt.Sprint("cut", i)
+		p.near.write(t, name, "x")
+		p.far.write(t, "back"+name, "x")
+	}
+	p.equalTrees()
+	p.settled()
+}
+
+func TestSeveralAndNestedFolders(t *testing.T) {
+	var p *pair
+	p = newPair(t, func(near bool, c *Config) {
+		e := p.far
+		if near {
+			e = p.near
+		}
+		second := c.Folders[0]
+		second.ID, second.Path = "okteto-2", filepath.Join(e.home+".second folder", "ü")
+		inner := c.Folders[0]
+		inner.ID, inner.Path = "okteto-3", filepath.Join(e.dir, "inner")
+		c.Folders = append(c.Folders, second, inner)
+	})
+	p.startBoth()
+	for _, path := range []string{p.near.dir + "/a", p.near.home + ".second folder/ü/b", p.near.dir + "/inner/c"} {
+		if err := os.WriteFile(path, []byte(path), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{p.far.dir + "/a", p.far.home + ".second folder/ü/b", p.far.dir + "/inner/c"} {
+		eventually(t, path, func() bool {
+			_, err := os.Stat(path)
+			return err == nil
+		})
+	}
+}
+
+func TestBadConfigurationIsRefused(t *testing.T) {
+	p := newPair(t, nil)
+	for name, spoil := range map[string]func(*Config){
+		"no home":        func(c *Config) { c.Home = "" },
+		"no certificate": func(c *Config) { c.Certificate.Certificate = nil },
+		"peer":           func(c *Config) { c.Peers[0].ID = "nonsense" },
+		"relative path":  func(c *Config) { c.Folders[0].Path = "here" },
+		"no folder id":   func(c *Config) { c.Folders[0].ID = "" },
+		"folder twice":   func(c *Config) { c.Folders = append(c.Folders, c.Folders[0]) },
+		"address":        func(c *Config) { c.ListenAddress = "nowhere" },
+	} {
+		c := p.config(false)
+		spoil(&c)
+		if e, err := New(c); err == nil {
+			e.Close()
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestBusyPortIsNamed(t *testing.T) {
+	p := newPair(t, nil)
+	p.start(false)
+	c := p.config(false) // the same port
+	c.Home += ".other"
+	if _, err := New(c); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("busy port: %v", err)
+	}
+}
