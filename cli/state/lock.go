@@ -26,6 +26,8 @@ const (
 const (
 	// stopGrace is how long an `up` may take to end after it was asked to.
 	stopGrace = 10 * time.Second
+	// releaseWait is how long a holder that ends may take to give the lock back.
+	releaseWait = 3 * time.Second
 	lockRetry = 20 * time.Millisecond
 )
 
@@ -83,14 +85,21 @@ func (e *Env) Acquire(detached bool) (*Lock, error) {
 // lock takes the lock file. Its holder removes it when it is done, so what was
 // locked here may be a file that is gone: then it is done again with the new one.
 func (e *Env) lock() (*flock.Flock, error) {
-	for {
+	for deadline := time.Now().Add(releaseWait); ; {
 		file := flock.New(e.Path(lockFile), flock.SetPermissions(0o600))
 		ok, err := file.TryLock()
 		if err != nil {
 			return nil, fmt.Errorf("lock environment: %w", err)
 		}
 		if !ok {
-			return nil, errors.Join(&HeldError{Env: e, Holder: e.holder()}, file.Close())
+			holder := e.holder()
+			err := file.Close()
+			if err == nil && !holder.alive() && time.Now().Before(deadline) {
+				// Its holder is about to end.
+				time.Sleep(lockRetry)
+				continue
+			}
+			return nil, errors.Join(&HeldError{Env: e, Holder: holder}, err)
 		}
 		locked, err := file.Stat()
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"okteto/cli/kube"
-	filesync "okteto/cli/sync"
 	"okteto/cli/tunnel"
 	"okteto/cli/ui"
 	"okteto/cli/workload"
@@ -99,12 +98,12 @@ func (u *up) attach(ctx context.Context) error {
 	u.setState(contract.StateStartingSync)
 	u.Report.Step("Synchronizing")
 	synchronizing := false
-	return u.sync.wait(ctx, true, func(p filesync.Progress) {
-		if p.Connected && !synchronizing {
+	return u.sync.wait(ctx, true, func(line string) {
+		if !synchronizing {
 			synchronizing = true
 			u.setState(contract.StateSynchronizing)
 		}
-		u.Report.Update("%s", progressLine(p))
+		u.Report.Update("%s", line)
 	})
 }
 
@@ -267,7 +266,7 @@ func (u *up) monitor(ctx context.Context) {
 			case <-placeChanged:
 			}
 		default:
-			if err := u.sync.wait(ctx, false, nil); err != nil {
+			if err := u.sync.wait(ctx, false, func(string) {}); err != nil {
 				if ctx.Err() == nil {
 					u.Report.Warn("%v", err)
 				}

@@ -88,6 +88,17 @@ func (p *place) look() (container string, settled bool, changed <-chan struct{})
 	return container, container != "" && container == p.settled, p.changed
 }
 
+// runs names the run of the development container that is connected to, as far as
+// it is known.
+func (p *place) runs() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pod != nil {
+		return p.pod.Name + "/" + p.pod.ContainerID
+	}
+	return p.next
+}
+
 // waitSettled returns when the current container has its files, or lost is
 // closed.
 func (p *place) waitSettled(ctx context.Context, lost <-chan struct{}) error {

@@ -144,10 +144,10 @@ func sshHostName(bind string) string {
 
 // listenBulk opens a port of the laptop that leads to one of the pod's through
 // the connection for bulk data, and returns host:port.
-func (u *up) listenBulk(remote int) (string, error) {
+func (u *up) listenBulk(remote int, connect forward.Connect) (string, error) {
 	destination := net.JoinHostPort("127.0.0.1", strconv.Itoa(remote))
 	port, err := u.ports.ListenTo("127.0.0.1", 0, func(ctx context.Context) (net.Conn, error) {
-		client, err := u.link.Bulk(ctx)
+		client, err := connect(ctx)
 		if err != nil {
 			return nil, err
 		}

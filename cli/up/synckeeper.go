@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"okteto/cli/seed"
 	filesync "okteto/cli/sync"
+	"okteto/cli/tunnel"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
 )
@@ -28,11 +30,16 @@ type syncKeeper struct {
 
 	cancel context.CancelFunc
 	done   chan struct{}
+	seeded string // the container that has been seeded
 
-	mu      sync.Mutex // protects the following
-	daemon  *filesync.Daemon
-	err     error         // why the last start failed
-	changed chan struct{} // closed and replaced when daemon or err changes
+	mu     sync.Mutex // protects the following
+	daemon *filesync.Daemon
+	err    error // why the last start failed
+	// open is the connection over which the daemons may talk: after the seed.
+	open *tunnel.Client
+	// seeding is the progress of a seed, nil while there is none.
+	seeding *seed.Progress
+	changed chan struct{} // closed and replaced when any of these changes
 }
 
 func newSyncKeeper(u *up, folders []filesync.Folder) *syncKeeper {
@@ -48,10 +55,10 @@ func (k *syncKeeper) podOptions() filesync.PodOptions {
 }
 
 func (k *syncKeeper) openPorts() (err error) {
-	if k.peer, err = k.u.listenBulk(contract.SyncthingPort); err != nil {
+	if k.peer, err = k.u.listenBulk(contract.SyncthingPort, k.whenOpen); err != nil {
 		return err
 	}
-	k.api, err = k.u.listenBulk(contract.SyncthingGUIPort)
+	k.api, err = k.u.listenBulk(contract.SyncthingGUIPort, k.u.link.Bulk)
 	return err
 }
 
@@ -111,8 +118,8 @@ func (k *syncKeeper) options(reset bool) filesync.Options {
 	}
 }
 
-// follow dials the pod's daemon at once whenever there is a new connection, until
-// the laptop's daemon ends.
+// follow seeds the pod and lets the daemons talk whenever there is a new
+// connection, until the laptop's daemon ends.
 func (k *syncKeeper) follow(ctx context.Context, daemon *filesync.Daemon) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -124,6 +131,8 @@ func (k *syncKeeper) follow(ctx context.Context, daemon *filesync.Daemon) {
 			if err != nil {
 				return
 			}
+			k.seed(ctx, daemon, client)
+			k.change(func() { k.open = client })
 			if err := daemon.Reconnect(ctx, k.peer); err != nil && ctx.Err() == nil {
 				k.u.log.Warn("cannot point synchronization at the pod", "err", err)
 			}
@@ -142,10 +151,70 @@ func (k *syncKeeper) follow(ctx context.Context, daemon *filesync.Daemon) {
 	<-followed
 }
 
+// seed fills a container that is new in one stream, which takes a fraction of the
+// time that the engine does. Where that fails the engine does it all.
+func (k *syncKeeper) seed(ctx context.Context, daemon *filesync.Daemon, client *tunnel.Client) {
+	container := k.u.place.runs()
+	if container == k.seeded {
+		return
+	}
+	var folders []seed.Folder
+	for _, f := range k.folders {
+		folders = append(folders, seed.Folder(f))
+	}
+	results, err := seed.Run(ctx, client.Client, seed.Options{
+		Folders: folders, LocalWins: daemon.First(),
+		Report: func(p seed.Progress) { k.change(func() { k.seeding = &p }) },
+	})
+	k.change(func() { k.seeding = nil })
+	switch {
+	case ctx.Err() != nil || client.Err() != nil:
+		return
+	case errors.Is(err, seed.ErrUnsupported):
+		k.u.log.Info("the pod cannot be seeded")
+	case err != nil:
+		k.u.log.Warn("cannot seed the pod", "err", err)
+	}
+	k.seeded = container
+	for _, r := range results {
+		k.u.log.Info("seeded", "path", r.Folder.LocalPath, "files", r.Files, "bytes", r.Bytes, "replaced", r.Replaced, "trashed", r.Trashed, "failed", r.FailedCount)
+		if r.Replaced+r.Trashed > 0 {
+			k.u.Report.Note("In %s the pod had %d other files and %d besides; they are in its trash, %s",
+				r.Folder.RemotePath, r.Replaced, r.Trashed, contract.TrashDir)
+		}
+	}
+}
+
+// whenOpen returns the connection for bulk data once the daemons may talk over it.
+func (k *syncKeeper) whenOpen(ctx context.Context) (*tunnel.Client, error) {
+	for {
+		client, err := k.u.link.Bulk(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.mu.Lock()
+		open, changed := k.open, k.changed
+		k.mu.Unlock()
+		if open == client {
+			return client, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-client.Done():
+		case <-changed:
+		}
+	}
+}
+
 func (k *syncKeeper) set(daemon *filesync.Daemon, err error) {
+	k.change(func() { k.daemon, k.err = daemon, err })
+}
+
+func (k *syncKeeper) change(set func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.daemon, k.err = daemon, err
+	set()
 	close(k.changed)
 	k.changed = make(chan struct{})
 }
@@ -156,13 +225,17 @@ func (k *syncKeeper) get() (*filesync.Daemon, error, <-chan struct{}) {
 	return k.daemon, k.err, k.changed
 }
 
-// wait returns when both sides are equal, or all that can be is. failFast also
+// wait reports how far both sides are and returns when both sides are equal, or all that can be is. failFast also
 // returns when the daemon cannot be started.
-func (k *syncKeeper) wait(ctx context.Context, failFast bool, report func(filesync.Progress)) error {
+func (k *syncKeeper) wait(ctx context.Context, failFast bool, report func(string)) error {
 	for {
 		daemon, err, changed := k.get()
 		if daemon != nil {
-			err := daemon.WaitSynced(ctx, report)
+			// A seed may take longer than the daemon would wait for the pod.
+			if err := k.waitOpen(ctx, report); err != nil {
+				return err
+			}
+			err := daemon.WaitSynced(ctx, func(p filesync.Progress) { report(progressLine(p)) })
 			if err == nil || ctx.Err() != nil {
 				return err
 			}
@@ -186,11 +259,49 @@ func (k *syncKeeper) wait(ctx context.Context, failFast bool, report func(filesy
 	}
 }
 
+// waitOpen waits for the end of a seed and reports it.
+func (k *syncKeeper) waitOpen(ctx context.Context, report func(string)) error {
+	for {
+		k.mu.Lock()
+		open, seeding, daemon, changed := k.open, k.seeding, k.daemon, k.changed
+		k.mu.Unlock()
+		if daemon == nil || (open != nil && open.Err() == nil) {
+			return nil
+		}
+		if seeding != nil && report != nil {
+			report(seedLine(*seeding))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
+		}
+	}
+}
+
 func syncProblem(err error, log string) error {
 	return &ui.Problem{
 		Summary: "file synchronization does not work", Cause: err,
 		Hint: "the log is " + log + "; okteto up --reset begins anew",
 	}
+}
+
+func seedLine(p seed.Progress) string {
+	if p.TotalFiles == 0 {
+		return "comparing files"
+	}
+	line := fmt.Sprintf("%d of %d files, %s of %s", p.Files, p.TotalFiles, ui.Bytes(p.Bytes), ui.Bytes(p.TotalBytes))
+	return line + pace(p.Rate, p.ETA)
+}
+
+func pace(rate float64, eta time.Duration) (text string) {
+	if rate > 0 {
+		text = fmt.Sprintf(", %s/s", ui.Bytes(int64(rate)))
+	}
+	if eta > time.Second {
+		text += fmt.Sprintf(", %s to go", eta.Round(time.Second))
+	}
+	return text
 }
 
 func progressLine(p filesync.Progress) string {
@@ -200,12 +311,6 @@ func progressLine(p filesync.Progress) string {
 	case p.Scanning && p.NeedItems == 0:
 		return "looking at local files"
 	}
-	line := fmt.Sprintf("%d of %d files, %s left", p.Items-p.NeedItems, p.Items, ui.Bytes(p.NeedBytes))
-	if p.Rate > 0 {
-		line += fmt.Sprintf(", %s/s", ui.Bytes(int64(p.Rate)))
-	}
-	if p.ETA > time.Second {
-		line += fmt.Sprintf(", %s to go", p.ETA.Round(time.Second))
-	}
-	return line
+	line := fmt.Sprintf("%d of %d items, %s left", p.Items-p.NeedItems, p.Items, ui.Bytes(p.NeedBytes))
+	return line + pace(p.Rate, p.ETA)
 }

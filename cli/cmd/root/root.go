@@ -12,15 +12,22 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"okteto/cli/cmd/build"
 	"okteto/cli/cmd/down"
 	"okteto/cli/cmd/exec"
+	"okteto/cli/cmd/initcmd"
 	"okteto/cli/cmd/namespace"
+	"okteto/cli/cmd/pipeline"
 	"okteto/cli/cmd/ssh"
 	"okteto/cli/cmd/status"
+	"okteto/cli/cmd/sync"
 	"okteto/cli/cmd/syncthing"
+	"okteto/cli/cmd/trash"
 	"okteto/cli/cmd/up"
 	"okteto/cli/cmd/validate"
+	"okteto/cli/cmd/verify"
 	"okteto/cli/cmd/version"
+	"okteto/cli/cmd/wait"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
 )
@@ -74,17 +81,15 @@ terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it 
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	cmd.AddCommand(
-		up.NewCommand(streams),
-		down.NewCommand(streams),
-		exec.NewCommand(streams),
-		namespace.NewCommand(streams),
-		ssh.NewCommand(streams),
-		status.NewCommand(streams),
-		syncthing.NewCommand(streams),
-		validate.NewCommand(streams),
-		version.NewCommand(streams),
-	)
+	for _, newCommand := range []func(ui.Streams) *cobra.Command{
+		up.NewCommand, down.NewCommand, exec.NewCommand, ssh.NewCommand, status.NewCommand,
+		wait.NewCommand, verify.NewCommand, trash.NewCommand, sync.NewCommand,
+		initcmd.NewCommand, validate.NewCommand, namespace.NewCommand,
+		build.NewCommand, pipeline.NewCommand,
+		version.NewCommand, syncthing.NewCommand,
+	} {
+		cmd.AddCommand(newCommand(streams))
+	}
 	return cmd
 }
 
