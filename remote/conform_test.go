@@ -36,7 +36,9 @@ func TestMain(m *testing.M) {
 		stop()
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.Remove(staticPath())
+	os.Exit(code)
 }
 
 // againstSSHD tells which server the suite runs against.
