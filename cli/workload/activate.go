@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,9 +83,7 @@ func (a *activation) plan(ctx context.Context) error {
 			return err
 		}
 	}
-	if a.current != nil && a.o.Restart == "" {
-		a.o.Restart = a.current.Template().Annotations[contract.RestartAnnotation]
-	}
+	a.keepPod()
 	if a.twin, err = translate(a.original, a.Dev, a.o); err != nil {
 		return err
 	}
@@ -95,6 +94,25 @@ func (a *activation) plan(ctx context.Context) error {
 		return a.rehearse(ctx)
 	}
 	return nil
+}
+
+// keepPod carries over what an earlier run asked of the pod once, so that going on
+// does not replace it. A reset is asked for once, too, but needs a new pod.
+func (a *activation) keepPod() {
+	switch {
+	case a.o.Reset && a.o.Restart == "":
+		a.o.Restart = time.Now().UTC().Format(time.RFC3339Nano)
+	case a.current != nil && a.o.Restart == "":
+		a.o.Restart = a.current.Template().Annotations[contract.RestartAnnotation]
+	}
+	if a.current == nil {
+		return
+	}
+	for _, c := range a.current.Template().Spec.Containers {
+		if slices.Equal(c.Command, []string{contract.StartScript}) && slices.Contains(c.Args, resetFlag) {
+			a.o.Reset = true
+		}
+	}
 }
 
 // rehearse asks the API server what it would say, before anything is made.

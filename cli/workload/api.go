@@ -28,7 +28,8 @@ func Activate(ctx context.Context, t Target, o Options, report func(Step)) (*Act
 
 // WaitForPod waits until the activation's pod runs, at most the manifest's
 // timeout.resources, and reports what it waits for whenever that changes. The
-// error is a *PodError, ErrNotFound if the twin is gone, or the context's.
+// error is a *PodError, ErrDeactivated or ErrNotFound if the twin is gone, or
+// the context's.
 func WaitForPod(ctx context.Context, t Target, a *Activation, report func(PodProgress)) (*Pod, error) {
 	return waitForPod(ctx, t, a, report)
 }

@@ -31,8 +31,13 @@ func deactivate(ctx context.Context, t Target, o DownOptions) (*DownReport, erro
 	if err != nil {
 		return nil, err
 	}
-	// What runs the development containers goes first: the originals may need
-	// the volumes, and no edit may arrive in a pod that is about to go.
+	for _, original := range originals {
+		if err := announce(ctx, t, original); err != nil {
+			return nil, err
+		}
+	}
+	// What runs the development containers goes before the originals run again,
+	// which may need the volumes.
 	for _, twin := range twins {
 		if err := remove(ctx, t, twin); err != nil {
 			return nil, err
@@ -98,7 +103,7 @@ func (d *deactivation) originals(ctx context.Context, twins []*Workload) ([]*Wor
 	var all []*Workload
 	seen := map[string]bool{}
 	add := func(w *Workload) {
-		if key := w.String(); !seen[key] && (marked(w) || translatedInPlace(w)) {
+		if key := w.String(); !seen[key] && (remembers(w) || translatedInPlace(w)) {
 			seen[key] = true
 			all = append(all, w)
 		}
@@ -167,6 +172,14 @@ func (d *deactivation) restore(ctx context.Context, w *Workload) error {
 		}
 		d.step(Step{Verb: verbRestored, Kind: string(w.Kind()), Name: w.Meta().Name, Detail: fmt.Sprintf("%d replicas", restored.Replicas())})
 		return nil
+	}
+	// It has changed since it was looked up: see announce.
+	w, err := get(ctx, d.Target, w.Kind(), w.Meta().Name)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up the original: %w", err)
 	}
 	_, replicas, err := unmark(ctx, d.Target, w)
 	if apierrors.IsNotFound(err) {

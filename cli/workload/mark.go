@@ -20,8 +20,14 @@ const maxConflicts = 10
 
 // marked reports whether an original is in development mode.
 func marked(w *Workload) bool {
+	return remembers(w) && w.Meta().Labels[contract.DevLabel] != ""
+}
+
+// remembers reports whether an original knows how many replicas to go back to:
+// it is in development mode, or was on its way out of it.
+func remembers(w *Workload) bool {
 	_, ok := w.Meta().Annotations[contract.ReplicasAnnotation]
-	return ok && w.Meta().Labels[contract.DevLabel] != ""
+	return ok
 }
 
 // markAndScale sets the contract's marks and no replicas, in one change that
@@ -55,7 +61,7 @@ func markPatch(w *Workload) (body map[string]any, needed bool) {
 	case asleep:
 		annotations[contract.ReplicasAnnotation] = strconv.Itoa(int(slept))
 		annotations[contract.SleepAnnotation] = nil
-	case replicas > 0 || !marked(w):
+	case replicas > 0 || !remembers(w):
 		annotations[contract.ReplicasAnnotation] = strconv.Itoa(int(replicas))
 	}
 	for k, v := range map[string]string{contract.DevModeAnnotation: contract.DevModeSync, contract.VersionAnnotation: contract.TranslationVersion} {
@@ -98,6 +104,24 @@ func marks() (labels, annotations []string) {
 			contract.ReplicasAnnotation, contract.DevModeAnnotation, contract.VersionAnnotation,
 			contract.DeploymentAnnotation, contract.StatefulSetAnnotation, contract.RevisionAnnotation, contract.TranslationAnnotation,
 		}
+}
+
+// announce takes the mark away, and nothing else: whoever watches learns that
+// development mode ends before its twin goes, and does not bring it back.
+func announce(ctx context.Context, t Target, w *Workload) error {
+	if !marked(w) {
+		return nil
+	}
+	_, err := patch(ctx, t, w, types.MergePatchType, map[string]any{
+		"metadata": map[string]any{
+			"labels":      map[string]any{contract.DevLabel: nil},
+			"annotations": map[string]any{contract.DevModeAnnotation: nil},
+		},
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // unmark takes the marks away and gives the replicas back, unless someone has

@@ -189,6 +189,9 @@ func (w *podWait) logs(ctx context.Context, pod, container string, previous bool
 func (w *podWait) withoutPod(ctx context.Context, others []corev1.Pod) (podState, error) {
 	twin, err := get(ctx, w.Target, w.a.Twin.Kind(), w.a.Twin.Meta().Name)
 	if apierrors.IsNotFound(err) {
+		if !active(ctx, w.Target, w.a) {
+			return podState{}, fmt.Errorf("%w: %s", ErrDeactivated, w.a.Original)
+		}
 		return podState{}, fmt.Errorf("%w: %s was deleted", ErrNotFound, w.a.Twin)
 	}
 	if err != nil {

@@ -113,13 +113,16 @@ func syncFiles() []string {
 	return []string{contract.SyncthingConfigFile, contract.SyncthingCertFile, contract.SyncthingKeyFile, contract.EngineFile}
 }
 
+// resetFlag makes start.sh drop the synchronization database.
+const resetFlag = "-e"
+
 // startFlags of start.sh before its files. Without a persistent volume the
 // synchronization database may outlive the files it describes (a restarted
 // container), and must be made anew: it would report them as deleted.
 func (t *translation) startFlags() []string {
 	flags := []string{"-r"}
 	if t.o.Reset || !t.dev.VolumeEnabled() {
-		flags = append(flags, "-e")
+		flags = append(flags, resetFlag)
 	}
 	if t.dev.Sync.Verbose {
 		flags = append(flags, "-v")

@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
@@ -21,6 +22,7 @@ import (
 // after any loss of the connection, and then tell what changed meanwhile.
 type watcher struct {
 	Target
+	a       *Activation
 	changes chan Change
 
 	mu sync.Mutex // protects the following
@@ -34,7 +36,7 @@ type watcher struct {
 }
 
 func watchEnvironment(ctx context.Context, t Target, a *Activation) (<-chan Change, error) {
-	w := &watcher{Target: t, changes: make(chan Change, 16), container: a.Twin.Container}
+	w := &watcher{Target: t, a: a, changes: make(chan Change, 16), container: a.Twin.Container}
 	w.spec = a.Twin.Meta().Annotations[contract.SpecAnnotation]
 	if a.Pod != nil {
 		w.podUID, w.containerID = string(a.Pod.UID), a.Pod.ContainerID
@@ -46,7 +48,7 @@ func watchEnvironment(ctx context.Context, t Target, a *Activation) (<-chan Chan
 		}))
 	}
 	informers = append(informers, w.follow(ctx, a.Twin.Kind(), a.Twin.Meta().Name, func(context.Context, *Workload) {}, func() {
-		w.emit(ctx, Change{Kind: TwinGone, Detail: a.Twin.String() + " was deleted"})
+		w.lost(ctx, Change{Kind: TwinGone, Detail: a.Twin.String() + " was deleted"})
 	}))
 	if a.Pod != nil {
 		informers = append(informers, w.followPods(ctx, a.Pod))
@@ -85,6 +87,26 @@ func (w *watcher) emit(ctx context.Context, c Change) {
 	case w.changes <- c:
 	default:
 	}
+}
+
+// lost tells that the twin or its pod is gone, unless that is so because someone
+// switched development mode off, of which the watch may not know yet.
+func (w *watcher) lost(ctx context.Context, c Change) {
+	if !active(ctx, w.Target, w.a) {
+		c = Change{Kind: Deactivated, Detail: "development mode of " + w.a.Original.String() + " was switched off"}
+	}
+	w.emit(ctx, c)
+}
+
+// active reports whether an activation is still wanted: its original is marked,
+// or its sandbox is there. What cannot be looked up counts as wanted.
+func active(ctx context.Context, t Target, a *Activation) bool {
+	if a.Original.Sandbox {
+		twin, err := get(ctx, t, a.Twin.Kind(), a.Twin.Meta().Name)
+		return !apierrors.IsNotFound(err) && (err != nil || twin.Meta().DeletionTimestamp == nil)
+	}
+	original, err := get(ctx, t, a.Original.Kind(), a.Original.Meta().Name)
+	return err != nil || marked(original)
 }
 
 // follow watches one workload by name.
@@ -236,7 +258,7 @@ func (w *watcher) podGone(ctx context.Context, pod *corev1.Pod, how string) {
 	}
 	w.mu.Unlock()
 	if mine {
-		w.emit(ctx, Change{Kind: PodGone, Detail: "pod " + pod.Name + " " + how + disruption(pod)})
+		w.lost(ctx, Change{Kind: PodGone, Detail: "pod " + pod.Name + " " + how + disruption(pod)})
 	}
 }
 

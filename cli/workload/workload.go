@@ -35,6 +35,8 @@ var (
 	ErrNotAllowed = errors.New("development mode is not allowed in this namespace")
 	// ErrHeld: the workload is in development mode under another name.
 	ErrHeld = errors.New("workload is in development mode already")
+	// ErrDeactivated: development mode was switched off meanwhile.
+	ErrDeactivated = errors.New("development mode was switched off")
 	// ErrPod: the development pod cannot run; see PodError.
 	ErrPod = errors.New("development pod cannot run")
 )
@@ -134,7 +136,9 @@ type Options struct {
 	// from 1. A change of anything mounted but the ignore files replaces the
 	// pod, so callers should start from what SecretData returns.
 	SecretData map[string][]byte
-	// Reset makes the pod forget its synchronization database at its start.
+	// Reset makes the pod forget its synchronization database, for which
+	// Activate replaces it. Set it for the first Activate only: a later one
+	// without it keeps the pod as it is.
 	Reset bool
 	// UserName is OKTETO_USERNAME in the pod, if not empty.
 	UserName string

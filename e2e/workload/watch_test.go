@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"okteto/cli/manifest"
 	"okteto/cli/workload"
 	"okteto/e2e/harness"
 	"okteto/internal/contract"
@@ -141,6 +142,56 @@ func TestOtherChanges(t *testing.T) {
 	s.up(target, options)
 	s.down(target, workload.DownOptions{})
 	s.restored(before)
+}
+
+// TestDownElsewhere: whoever watches hears first that development mode was
+// switched off, and not that the pod is gone, which would bring it back.
+func TestDownElsewhere(t *testing.T) {
+	for name, dev := range map[string]func(*space) *manifest.Dev{
+		"twin": func(s *space) *manifest.Dev {
+			s.create(api(nil))
+			return s.plain("persistentVolume: {enabled: false}")
+		},
+		"sandbox": func(s *space) *manifest.Dev {
+			return s.plain("persistentVolume: {enabled: false}", "autocreate: true")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSpace(t, nil)
+			target := s.target(dev(s))
+			a := s.up(target, s.options())
+			changes, err := workload.Watch(t.Context(), target, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.down(target, workload.DownOptions{})
+			if c := <-changes; c.Kind != workload.Deactivated {
+				t.Errorf("first came %s: %s", c.Kind, c.Detail)
+			}
+		})
+	}
+}
+
+// TestReset: a reset replaces the pod once.
+func TestReset(t *testing.T) {
+	s := newSpace(t, nil)
+	s.create(api(nil))
+	target, options := s.target(s.plain()), s.options()
+	first := s.up(target, options)
+	options.Reset = true
+	second := s.up(target, options)
+	if second.Pod.UID == first.Pod.UID || !second.Replaced {
+		t.Error("a reset kept the pod")
+	}
+	options.Reset = false
+	if third := s.up(target, options); third.Pod.UID != second.Pod.UID {
+		t.Error("going on after a reset replaced the pod")
+	}
+	options.Reset = true
+	if fourth := s.up(target, options); fourth.Pod.UID == second.Pod.UID {
+		t.Error("a second reset kept the pod")
+	}
+	s.down(target, workload.DownOptions{Volumes: true})
 }
 
 // TestAutoscalerRests: an autoscaler does nothing to an original at 0, and does
