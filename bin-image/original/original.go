@@ -44,6 +44,8 @@ type Dev struct {
 	Verbose bool
 	// ConfigVersion of config.xml; 32 if zero, as the original writes.
 	ConfigVersion int
+	// KeepConflicts makes conflict copies; the original throws the loser away.
+	KeepConflicts bool
 }
 
 // InitCommand is the init container's.
@@ -174,7 +176,7 @@ var config = template.Must(template.New("config").Funcs(template.FuncMap{
         <ignoreDelete>{{and $.IsLocal (not $.Synced)}}</ignoreDelete>
         <scanProgressIntervalS>{{if eq $.Era "S"}}2{{else}}1{{end}}</scanProgressIntervalS>
         <pullerPauseS>0</pullerPauseS>
-        <maxConflicts>0</maxConflicts>
+        <maxConflicts>{{if $.KeepConflicts}}-1{{else}}0{{end}}</maxConflicts>
         <disableSparseFiles>false</disableSparseFiles>
         <disableTempIndexes>false</disableTempIndexes>
         <paused>false</paused>

@@ -37,18 +37,30 @@ type client struct {
 // The laptop's folders are in dir, one for each of the pod's.
 func (e *environment) up(home string, folders []string) *client {
 	e.Helper()
-	c := &client{connection: e.connect(), home: home}
 	out, err := e.exec("\n", e.dev.CleanCommand()...)
 	if err != nil {
 		e.Fatalf("clean: %v", err)
 	}
 	e.checkCleanOutput(out)
+	c := e.attach(home, folders, false)
+	c.initialSync()
+	return c
+}
+
+// reconnect goes on with what an earlier up has brought together.
+func (e *environment) reconnect(home string, folders []string) *client {
+	e.Helper()
+	return e.attach(home, folders, true)
+}
+
+func (e *environment) attach(home string, folders []string, synced bool) *client {
+	e.Helper()
+	c := &client{connection: e.connect(), home: home}
 	c.remoteREST = c.listen(contract.SyncthingGUIPort)
-	c.local = original.Local{Paths: folders, GUIAddress: freeAddress(e), RemoteAddress: c.listen(contract.SyncthingPort)}
+	c.local = original.Local{Paths: folders, GUIAddress: freeAddress(e), RemoteAddress: c.listen(contract.SyncthingPort), Synced: synced}
 	c.localREST = c.local.GUIAddress
 	c.writeConfig()
 	c.startDaemon()
-	c.initialSync()
 	return c
 }
 

@@ -197,7 +197,10 @@ func (e *environment) spec() corev1.PodSpec {
 	env := append([]corev1.EnvVar{{Name: contract.EnvNamespace, Value: e.namespace}, {Name: contract.EnvName, Value: name}}, e.pod.env...)
 	limits := corev1.ResourceList{}
 	if e.pod.memory != "" {
+		// With both set everywhere the pod is guaranteed, and the kernel spares
+		// it (oom_score_adj -997) but for what a test offers.
 		limits[corev1.ResourceMemory] = resource.MustParse(e.pod.memory)
+		limits[corev1.ResourceCPU] = resource.MustParse("500m")
 	}
 	spec := corev1.PodSpec{
 		TerminationGracePeriodSeconds: ptr.To(int64(0)),
@@ -205,7 +208,7 @@ func (e *environment) spec() corev1.PodSpec {
 		NodeName:                      e.pod.node,
 		InitContainers: []corev1.Container{{
 			Name: contract.InitContainer, Image: harness.InitImage, ImagePullPolicy: corev1.PullIfNotPresent,
-			Command: e.dev.InitCommand(), SecurityContext: security,
+			Command: e.dev.InitCommand(), SecurityContext: security, Resources: corev1.ResourceRequirements{Limits: limits},
 			VolumeMounts: []corev1.VolumeMount{{Name: contract.BinVolume, MountPath: contract.InitBinDir}},
 		}},
 		Containers: []corev1.Container{{
