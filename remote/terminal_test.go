@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -199,7 +200,10 @@ func TestShutdownDrains(t *testing.T) {
 	x.run("trap 'echo got hup >" + file + "; exit 3' HUP; echo ready; sleep " + m + " & wait")
 	x.expect("ready")
 	_ = s.Process.Signal(os.Interrupt)
-	_ = x.wait()
+	// No status: the client must take it for a lost connection, not for a result.
+	if err, exit := x.wait(), (*ssh.ExitError)(nil); errors.As(err, &exit) {
+		t.Errorf("the session ended with %v", err)
+	}
 	sshkit.Await(t, "the session was hung up", func() bool { data, _ := os.ReadFile(file); return string(data) == "got hup\n" })
 	sshkit.Await(t, "the port is free", func() bool { return !reachable("127.0.0.1", addrPort(s)) })
 }

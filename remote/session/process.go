@@ -33,6 +33,8 @@ type process struct {
 
 	mu   sync.Mutex
 	done bool // protected by mu: about to be reaped, must not be signalled
+	// cut is protected by mu: the server's own end took the program along.
+	cut bool
 }
 
 // command decides what to run: the shell, with the client's text unchanged, or
@@ -217,6 +219,22 @@ func (p *process) hangup() {
 	p.kill(0, unix.SIGCONT)
 }
 
+// cutOff is hangup for a program that the server takes along as it ends.
+func (p *process) cutOff() {
+	p.mu.Lock()
+	p.cut = !p.done
+	p.mu.Unlock()
+	p.hangup()
+}
+
+// result is how the program ended, and whether that was its own end. If it was
+// not, clients must take it for a lost connection and not for a result.
+func (p *process) result() (st exitStatus, own bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status, !p.cut
+}
+
 func (p *process) resize(w window) {
 	if p.master != nil {
 		_ = setSize(p.master, w)
@@ -253,7 +271,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, p := range procs {
-		p.hangup()
+		p.cutOff()
 	}
 	for _, p := range procs {
 		select {

@@ -81,6 +81,19 @@ func finish(ch ssh.Channel, st exitStatus) {
 	_ = ch.Close()
 }
 
+// report ends a channel whose program has ended: see finish. A program that the
+// server took along as it ended gets no status, which tells the client that the
+// connection was lost: it then connects again, to the pod's successor perhaps,
+// instead of taking the signal for the command's result.
+func report(ch ssh.Channel, p *process) {
+	if st, own := p.result(); own {
+		finish(ch, st)
+		return
+	}
+	_ = ch.CloseWrite()
+	_ = ch.Close()
+}
+
 // contain turns a panic of one session's code into an error: it must not take
 // the other sessions along.
 func contain(f func() error) (err error) {

@@ -81,7 +81,7 @@ func (x *exchange) run(p *process) {
 			case <-x.gone:
 			}
 		}
-		finish(x.ch, p.status)
+		report(x.ch, p)
 	case <-x.gone:
 	}
 	<-x.gone // also after our close: wait for the client's

@@ -182,7 +182,7 @@ func (x *exchange) attend(t *terminal, again bool) {
 		if t.finished(a) {
 			<-t.proc.exited
 			t.forget()
-			finish(x.ch, t.proc.status)
+			report(x.ch, t.proc)
 		} else {
 			_ = x.ch.Close() // another client has taken over
 		}
