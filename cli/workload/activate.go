@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +35,7 @@ type activation struct {
 	original     *Workload
 	twin         *Twin
 	current      *Workload // the twin that is there already
+	stranger     *Workload // one in its place that must go first
 	fresh        bool
 	madeTheClaim bool
 }
@@ -45,7 +45,7 @@ func activate(ctx context.Context, t Target, o Options, report func(Step)) (*Act
 		report = func(Step) {}
 	}
 	a := &activation{Target: t, o: o, report: report}
-	if err := a.plan(ctx); err != nil {
+	if err := a.begin(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.apply(ctx); err != nil {
@@ -56,111 +56,6 @@ func activate(ctx context.Context, t Target, o Options, report func(Step)) (*Act
 	}
 	replaced := a.current != nil && a.current.Template().Annotations[contract.PodRevisionAnnotation] != a.twin.Revision
 	return &Activation{Original: a.original, Twin: a.twin, Fresh: a.fresh, Replaced: replaced}, nil
-}
-
-// plan reads what there is and decides what there shall be. It changes nothing
-// but a workload that an older CLI translated in place.
-func (a *activation) plan(ctx context.Context) error {
-	var err error
-	if a.original, err = find(ctx, a.Target); err != nil {
-		return err
-	}
-	if translatedInPlace(a.original) {
-		restored, err := restoreInPlace(ctx, a.Target, a.original)
-		if err != nil {
-			return err
-		}
-		restored.NamespaceObject = a.original.NamespaceObject
-		a.original = restored
-		a.report(Step{Verb: verbRestored, Kind: string(a.original.Kind()), Name: a.original.Meta().Name, Detail: "from what an older okteto had made of it"})
-	}
-	if err := a.lookAtTwin(ctx); err != nil {
-		return err
-	}
-	a.fresh = a.current == nil && !marked(a.original)
-	if a.Dev.VolumeEnabled() && a.o.ClaimName == "" {
-		if a.o.ClaimName, err = claimName(ctx, a.Target); err != nil {
-			return err
-		}
-	}
-	a.keepPod()
-	if a.twin, err = translate(a.original, a.Dev, a.o); err != nil {
-		return err
-	}
-	if err := a.planServices(ctx); err != nil {
-		return err
-	}
-	if a.current == nil {
-		return a.rehearse(ctx)
-	}
-	return nil
-}
-
-// keepPod carries over what an earlier run asked of the pod once, so that going on
-// does not replace it. A reset is asked for once, too, but needs a new pod.
-func (a *activation) keepPod() {
-	switch {
-	case a.o.Reset && a.o.Restart == "":
-		a.o.Restart = time.Now().UTC().Format(time.RFC3339Nano)
-	case a.current != nil && a.o.Restart == "":
-		a.o.Restart = a.current.Template().Annotations[contract.RestartAnnotation]
-	}
-	if a.current == nil {
-		return
-	}
-	for _, c := range a.current.Template().Spec.Containers {
-		if slices.Equal(c.Command, []string{contract.StartScript}) && slices.Contains(c.Args, resetFlag) {
-			a.o.Reset = true
-		}
-	}
-}
-
-// rehearse asks the API server what it would say, before anything is made.
-func (a *activation) rehearse(ctx context.Context) error {
-	_, err := create(ctx, a.Target, a.twin.Workload, true)
-	// A webhook that does not take part in rehearsals (BadRequest) says nothing
-	// about the real thing.
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
-		return err
-	}
-	return nil
-}
-
-// lookAtTwin finds the twin of an earlier run, and refuses to touch one that
-// is another environment's.
-func (a *activation) lookAtTwin(ctx context.Context) error {
-	name := a.original.Meta().Name + contract.TwinSuffix
-	current, err := get(ctx, a.Target, a.original.Kind(), name)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look up %s: %w", name, err)
-	}
-	if !isTwin(current) {
-		return fmt.Errorf("%w: %s exists in namespace %s and is no twin of %s; rename one of them", ErrHeld, current, a.Namespace, a.original)
-	}
-	if holder := current.Template().Labels[contract.InteractiveLabel]; holder != a.Dev.Name {
-		return fmt.Errorf("%w: %s is being developed as %s; okteto down %s ends that", ErrHeld, a.original, orDefault(holder, "a service of another environment"), holder)
-	}
-	stranger := !a.original.Sandbox && current.Meta().Labels[contract.CloneLabel] != string(a.original.Meta().UID)
-	// A twin of the original CLI makes claims of its own, for life.
-	stranger = stranger || current.StatefulSet != nil && len(current.StatefulSet.Spec.VolumeClaimTemplates) > 0
-	if current.Meta().DeletionTimestamp == nil && !stranger {
-		a.current = current
-		return nil
-	}
-	if err := remove(ctx, a.Target, current); err != nil {
-		return err
-	}
-	a.report(Step{Verb: verbDeleted, Kind: string(current.Kind()), Name: name, Detail: "to make it anew"})
-	return poll(ctx, a.Dev.Timeout.Resources, name+" to be deleted", func(ctx context.Context) (bool, error) {
-		_, err := get(ctx, a.Target, current.Kind(), name)
-		if apierrors.IsNotFound(err) {
-			return true, nil
-		}
-		return false, err
-	})
 }
 
 // apply makes it so.
@@ -219,53 +114,6 @@ func (a *activation) applyTwin(ctx context.Context) error {
 	}
 	a.twin.Workload = applied
 	return a.done(string(applied.Kind()), applied.Meta().Name)(changed, nil)
-}
-
-// applyWorkload creates a twin, or replaces the one there is if it was made
-// from something else.
-func applyWorkload(ctx context.Context, t Target, current, wanted *Workload) (applied *Workload, changed string, err error) {
-	if current == nil {
-		if applied, err = create(ctx, t, wanted, false); err == nil {
-			return applied, verbCreated, nil
-		}
-		if !apierrors.IsAlreadyExists(err) {
-			return nil, "", err
-		}
-		if current, err = get(ctx, t, wanted.Kind(), wanted.Meta().Name); err != nil {
-			return nil, "", fmt.Errorf("look up %s: %w", wanted, err)
-		}
-	}
-	same := current.Template().Annotations[contract.PodRevisionAnnotation] == wanted.Template().Annotations[contract.PodRevisionAnnotation] &&
-		current.Meta().Annotations[contract.SpecAnnotation] == wanted.Meta().Annotations[contract.SpecAnnotation] &&
-		current.Replicas() == wanted.Replicas()
-	if same {
-		current.Sandbox = wanted.Sandbox
-		return current, "", nil
-	}
-	// Only what can change is taken over: selector, service name and pod
-	// management policy of an object are for life.
-	next := &Workload{Sandbox: wanted.Sandbox}
-	if wanted.StatefulSet != nil {
-		next.StatefulSet = current.StatefulSet.DeepCopy()
-		next.StatefulSet.Spec.Replicas = wanted.StatefulSet.Spec.Replicas
-		next.StatefulSet.Spec.Template = wanted.StatefulSet.Spec.Template
-		next.StatefulSet.Spec.UpdateStrategy = wanted.StatefulSet.Spec.UpdateStrategy
-	} else {
-		next.Deployment = current.Deployment.DeepCopy()
-		selector := next.Deployment.Spec.Selector
-		next.Deployment.Spec = wanted.Deployment.Spec
-		next.Deployment.Spec.Selector = selector
-	}
-	meta := next.Meta()
-	revision := meta.Annotations[contract.KubeRevisionAnnotation]
-	meta.Labels, meta.Annotations = wanted.Meta().Labels, wanted.Meta().Annotations
-	if revision != "" {
-		meta.Annotations[contract.KubeRevisionAnnotation] = revision
-	}
-	if applied, err = update(ctx, t, next); err != nil {
-		return nil, "", err
-	}
-	return applied, verbUpdated, nil
 }
 
 // finishSandbox makes what hangs on the sandbox's own object.

@@ -17,6 +17,9 @@ func Find(ctx context.Context, t Target) (*Workload, error) { return find(ctx, t
 // error explains what in the manifest or the original forbids it.
 func Translate(w *Workload, dev *manifest.Dev, o Options) (*Twin, error) { return translate(w, dev, o) }
 
+// Plan returns what Activate would apply, and changes nothing.
+func Plan(ctx context.Context, t Target, o Options) (*Twin, error) { return planOnly(ctx, t, o) }
+
 // Activate puts the target in development mode: claim, Secret, twin, and the
 // original to zero. It is idempotent, continues what an interrupted run left,
 // adopts a change of the original's spec or replicas, and restores what an

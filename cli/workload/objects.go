@@ -153,3 +153,50 @@ func equalSecret(a, b *corev1.Secret) bool {
 	}
 	return a.Labels[contract.DevLabel] == b.Labels[contract.DevLabel]
 }
+
+// applyWorkload creates a twin, or replaces the one there is if it was made
+// from something else.
+func applyWorkload(ctx context.Context, t Target, current, wanted *Workload) (applied *Workload, changed string, err error) {
+	if current == nil {
+		if applied, err = create(ctx, t, wanted, false); err == nil {
+			return applied, verbCreated, nil
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return nil, "", err
+		}
+		if current, err = get(ctx, t, wanted.Kind(), wanted.Meta().Name); err != nil {
+			return nil, "", fmt.Errorf("look up %s: %w", wanted, err)
+		}
+	}
+	same := current.Template().Annotations[contract.PodRevisionAnnotation] == wanted.Template().Annotations[contract.PodRevisionAnnotation] &&
+		current.Meta().Annotations[contract.SpecAnnotation] == wanted.Meta().Annotations[contract.SpecAnnotation] &&
+		current.Replicas() == wanted.Replicas()
+	if same {
+		current.Sandbox = wanted.Sandbox
+		return current, "", nil
+	}
+	// Only what can change is taken over: selector, service name and pod
+	// management policy of an object are for life.
+	next := &Workload{Sandbox: wanted.Sandbox}
+	if wanted.StatefulSet != nil {
+		next.StatefulSet = current.StatefulSet.DeepCopy()
+		next.StatefulSet.Spec.Replicas = wanted.StatefulSet.Spec.Replicas
+		next.StatefulSet.Spec.Template = wanted.StatefulSet.Spec.Template
+		next.StatefulSet.Spec.UpdateStrategy = wanted.StatefulSet.Spec.UpdateStrategy
+	} else {
+		next.Deployment = current.Deployment.DeepCopy()
+		selector := next.Deployment.Spec.Selector
+		next.Deployment.Spec = wanted.Deployment.Spec
+		next.Deployment.Spec.Selector = selector
+	}
+	meta := next.Meta()
+	revision := meta.Annotations[contract.KubeRevisionAnnotation]
+	meta.Labels, meta.Annotations = wanted.Meta().Labels, wanted.Meta().Annotations
+	if revision != "" {
+		meta.Annotations[contract.KubeRevisionAnnotation] = revision
+	}
+	if applied, err = update(ctx, t, next); err != nil {
+		return nil, "", err
+	}
+	return applied, verbUpdated, nil
+}
