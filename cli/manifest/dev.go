@@ -28,9 +28,9 @@ type Dev struct {
 	Args    Command `json:"args,omitempty" doc:"Arguments added to the command."`
 	Workdir string  `json:"workdir,omitempty" alias:"mountpath" doc:"Working directory in the container, absolute."`
 
-	Sync    Sync      `json:"sync,omitempty" doc:"Folders to synchronize, local:remote. The folder of the manifest and workdir unless set."`
-	Forward []Forward `json:"forward,omitempty" doc:"Ports of the laptop that lead to the pod, 8080:80, or to a service, 5432:postgres:5432."`
-	Reverse []Reverse `json:"reverse,omitempty" doc:"Ports of the pod that lead to the laptop, remote:local."`
+	Sync    Sync      `json:"sync,omitempty" expand:"true" doc:"Folders to synchronize, local:remote. The folder of the manifest and workdir unless set."`
+	Forward []Forward `json:"forward,omitempty" expand:"true" doc:"Ports of the laptop that lead to the pod, 8080:80, or to a service, 5432:postgres:5432."`
+	Reverse []Reverse `json:"reverse,omitempty" expand:"true" doc:"Ports of the pod that lead to the laptop, remote:local."`
 	// Remote is the laptop's SSH port; 0 takes a free one.
 	Remote int `json:"remote,omitempty" min:"0" max:"65535" doc:"SSH port on the laptop; a free one unless set."`
 	// SSHServerPort in the pod; Load fills in the default.
@@ -39,14 +39,14 @@ type Dev struct {
 
 	// Environment in the order of the file, values expanded, env files merged
 	// in below; a name appears once.
-	Environment Environment `json:"environment,omitempty" doc:"Environment variables: a map, or a list of KEY=VALUE, or KEY for the laptop's own value."`
+	Environment Environment `json:"environment,omitempty" expand:"true" doc:"Environment variables: a map, or a list of KEY=VALUE, or KEY for the laptop's own value."`
 	EnvFiles    StringList  `json:"envFiles,omitempty" expand:"true" doc:"Files of KEY=VALUE lines; later files win, environment wins over all."`
-	Secrets     []Secret    `json:"secrets,omitempty" doc:"Files of the laptop to place in the container, local:remote[:octal mode]."`
+	Secrets     []Secret    `json:"secrets,omitempty" expand:"true" doc:"Files of the laptop to place in the container, local:remote[:octal mode]."`
 
 	Resources        Resources           `json:"resources,omitempty" doc:"Requests and limits; what is not named is kept from the workload."`
 	SecurityContext  *SecurityContext    `json:"securityContext,omitempty" doc:"Security settings; what is not named is kept from the workload."`
-	Volumes          []Volume            `json:"volumes,omitempty" doc:"Folders of the container to keep on the environment's volume, absolute paths."`
-	ExternalVolumes  []ExternalVolume    `json:"externalVolumes,omitempty" doc:"Existing claims to mount, name[:subpath]:mountpath."`
+	Volumes          []Volume            `json:"volumes,omitempty" expand:"true" doc:"Folders of the container to keep on the environment's volume, absolute paths."`
+	ExternalVolumes  []ExternalVolume    `json:"externalVolumes,omitempty" expand:"true" doc:"Existing claims to mount, name[:subpath]:mountpath."`
 	PersistentVolume PersistentVolume    `json:"persistentVolume,omitempty" doc:"The environment's own volume."`
 	Services         []Service           `json:"services,omitempty" doc:"Further workloads that run the same synchronized code."`
 	Probes           Probes              `json:"probes,omitempty" alias:"healthchecks" doc:"Probes of the workload to keep: true, false, or one by one."`
@@ -201,9 +201,9 @@ type Service struct {
 	Command     Command           `json:"command,omitempty" doc:"Command of the container; the workload's own unless set."`
 	Args        Command           `json:"args,omitempty" doc:"Arguments of the container."`
 	Workdir     string            `json:"workdir,omitempty" doc:"Working directory, absolute."`
-	Environment Environment       `json:"environment,omitempty" doc:"Environment variables."`
+	Environment Environment       `json:"environment,omitempty" expand:"true" doc:"Environment variables."`
 	Resources   Resources         `json:"resources,omitempty" doc:"Requests and limits."`
-	Sync        Sync              `json:"sync,omitempty" doc:"Synchronized folders to mount; those of the environment unless set, and always a subset of them."`
+	Sync        Sync              `json:"sync,omitempty" expand:"true" doc:"Synchronized folders to mount; those of the environment unless set, and always a subset of them."`
 	Replicas    *int32            `json:"replicas,omitempty" min:"0" doc:"Replicas; the workload's own number unless set."`
 }
 

@@ -266,3 +266,18 @@ func TestCheckLocal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReferenceIsCurrent keeps the table of fields in the documentation.
+func TestReferenceIsCurrent(t *testing.T) {
+	const path, begin, end = "../../docs/manifest.md", "-update -->\n", "<!-- end of fields -->"
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(content), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("the marks around the table are missing")
+	}
+	golden(t, path, []byte(before+begin+"\n"+Reference()+"\n"+end+after))
+}
