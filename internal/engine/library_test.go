@@ -16,7 +16,7 @@ var libraryFacts = []struct{ file, pattern, why string }{
 	{"lib/model/indexhandler.go", `case <-time\.After\(250 \* time\.Millisecond\):`, "the index sender sleeps, which the pump makes up for"},
 	{"lib/model/indexhandler.go", `if exp := fset\.Sequence\(deviceID\); prevSequence > 0 && prevSequence != exp`, "a receiver checks that sequences have no gap, which the pump keeps"},
 	{"lib/model/indexhandler.go", `s\.localPrevSequence = snap\.Sequence\(protocol\.LocalDeviceID\)`, "the sender goes on from its own snapshot, so that what the pump has sent may be dropped"},
-	{"lib/model/model.go", `m\.promotionTimer\.Reset\(time\.Second\)`, "a new connection is used after a second"},
+	{"lib/model/model.go", `m\.promotionTimer\.Reset\(time\.Second\)`, "a new connection is used after a second, unless the promoter is quicker"},
 	{"lib/model/folder_sendrecv.go", `maxPullerIterations = 3`, "a transfer looks for newer needs before it ends"},
 	{"lib/model/folder_sendrecv.go", `defaultPullerPause      = 60 \* time\.Second`, "retries are too slow unless pullerPauseS is set"},
 	{"lib/model/folder.go", `<-f\.initialScanFinished\n\treturn f\.doInSync\(func\(\) error \{ return f\.scanSubdirs\(subdirs\) \}\)`, "a scan of paths waits for the first scan, and runs between transfers"},

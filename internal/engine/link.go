@@ -37,13 +37,14 @@ var errReplaced = errors.New("replaced by a newer connection")
 // each peer that has one, and hands verified connections to the model. It
 // stands in for Syncthing's connections.Service.
 type link struct {
-	cfg    config.Wrapper
-	me     protocol.DeviceID
-	model  connections.Model
-	pumps  *pumps
-	tls    *tls.Config
-	keyGen *protocol.KeyGenerator
-	log    *slog.Logger
+	cfg     config.Wrapper
+	me      protocol.DeviceID
+	model   connections.Model
+	promote promoter
+	pumps   *pumps
+	tls     *tls.Config
+	keyGen  *protocol.KeyGenerator
+	log     *slog.Logger
 
 	onConnect func()
 	listener  net.Listener // nil: only dial
@@ -206,6 +207,7 @@ func (l *link) greet(ctx context.Context, conn *tls.Conn, want protocol.DeviceID
 	wake := l.wake[id]
 	l.mu.Unlock()
 	l.model.AddConnection(pumped, hello.Hello)
+	l.promote.now()
 	l.onConnect()
 	select {
 	case wake <- struct{}{}:
