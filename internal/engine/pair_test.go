@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -109,6 +110,12 @@ func (p *pair) start(near bool) {
 		}
 		stopped = true
 		cancel()
+		watchdog := time.AfterFunc(stopPatience, func() {
+			stacks := make([]byte, 1<<20)
+			p.t.Logf("engine does not stop:\n%s", stacks[:runtime.Stack(stacks, true)])
+			p.t.Fail()
+		})
+		defer watchdog.Stop()
 		if err := <-done; err != nil {
 			p.t.Errorf("engine ended with: %v", err)
 		}
@@ -136,6 +143,9 @@ func (p *pair) settled() {
 		return true
 	})
 }
+
+// stopPatience with an engine that is told to stop.
+const stopPatience = 5 * time.Second
 
 // patience of tests; conditions are normally met in milliseconds.
 const patience = 60 * time.Second

@@ -85,7 +85,7 @@ func List(root string) ([]Item, error) {
 			return err
 		}
 		name := filepath.ToSlash(rel)
-		if slices.Contains(hidden, name) {
+		if slices.Contains(hidden, name) || temporary(d.Name()) {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
@@ -101,6 +101,11 @@ func List(root string) ([]Item, error) {
 		return nil, fmt.Errorf("list tree: %w", err)
 	}
 	return items, nil
+}
+
+// temporary names are of transfers that are under way or were broken off.
+func temporary(name string) bool {
+	return strings.HasPrefix(name, ".syncthing.") && strings.HasSuffix(name, ".tmp")
 }
 
 func describe(path, name string, d fs.DirEntry) (Item, error) {
