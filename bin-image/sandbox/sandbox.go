@@ -122,8 +122,7 @@ func Start(t testing.TB, o Options) *Container {
 		t.Fatalf("start container: %v", err)
 	}
 	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill()
-		<-c.done
+		c.Stop()
 		if t.Failed() {
 			t.Logf("log of the container:\n%s", c.Log())
 		}
@@ -140,6 +139,12 @@ func (c *Container) PID() int { return c.cmd.Process.Pid }
 // Path of a file in the container, as seen from outside.
 func (c *Container) Path(path string) string {
 	return filepath.Join("/proc", strconv.Itoa(c.PID()), "root", path)
+}
+
+// Stop kills the container at once.
+func (c *Container) Stop() {
+	_ = c.cmd.Process.Kill()
+	<-c.done
 }
 
 // Done is closed when the container has ended.
