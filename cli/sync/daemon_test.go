@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if home := os.Getenv("OKTETO_TEST_POD"); home != "" {
+		testPod(home)
+	}
 	if home := os.Getenv("OKTETO_TEST_PARENT"); home != "" {
 		testParent()
 	}
@@ -72,8 +75,8 @@ func (w *world) folders() []Folder {
 	return []Folder{{ID: "okteto-1", LocalPath: w.laptop, RemotePath: w.pod}}
 }
 
-// startPod runs the pod's end from the files of the Secret.
-func (w *world) startPod() {
+// writePodFiles does what start.sh does with the Secret.
+func (w *world) writePodFiles() {
 	w.t.Helper()
 	files, err := PodFiles(PodOptions{Identity: w.identity, Folders: w.folders()})
 	if err != nil {
@@ -85,6 +88,12 @@ func (w *world) startPod() {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// startPod runs the pod's end from the files of the Secret.
+func (w *world) startPod() {
+	w.t.Helper()
+	w.writePodFiles()
 	gui, err := freeAddress()
 	if err != nil {
 		w.t.Fatal(err)

@@ -222,9 +222,9 @@ func sameTime(a, b int64) bool {
 }
 
 // isTemporary reports whether a name is one that only passes: ours, or the
-// engine's.
+// engine's (lib/fs/tempname.go).
 func isTemporary(name string) bool {
-	return strings.HasPrefix(name, ".syncthing.") && strings.HasSuffix(name, ".tmp")
+	return strings.HasPrefix(name, ".syncthing.") || strings.HasPrefix(name, "~syncthing~")
 }
 
 // internalNames at a root belong to the engine and are never seeded.

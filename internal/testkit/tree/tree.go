@@ -105,7 +105,7 @@ func List(root string) ([]Item, error) {
 
 // temporary names are of transfers that are under way or were broken off.
 func temporary(name string) bool {
-	return strings.HasPrefix(name, ".syncthing.") && strings.HasSuffix(name, ".tmp")
+	return strings.HasPrefix(name, ".syncthing.")
 }
 
 func describe(path, name string, d fs.DirEntry) (Item, error) {
