@@ -135,6 +135,12 @@ if [ -d "$cloudbin" ] && [ -w "$user_bin" ]; then
   bb cp "$cloudbin"/* "$user_bin" 2>/dev/null || warn "not everything in $cloudbin could be copied to $user_bin"
 fi
 
+# Whoever could write here could log in, or read the files. The group stays: on a
+# volume it is fsGroup, by which the next user may be another.
+for folder in /var/okteto/remote "$sync_home"; do
+  [ ! -d "$folder" ] || bb chmod o-rwx "$folder" 2>/dev/null || true
+done
+
 # Here the secrets leave their mount; the agents read only the copies.
 nth=0
 while [ -n "$pairs" ]; do
@@ -145,7 +151,6 @@ while [ -n "$pairs" ]; do
 done
 
 if [ -d "$sync_home/secret" ]; then
-  bb chmod 0700 "$sync_home" 2>/dev/null || true
   for source in "$sync_home"/secret/*; do
     [ -f "$source" ] || continue
     place "$source" "$sync_home/${source##*/}" 0600 ||

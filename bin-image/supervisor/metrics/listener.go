@@ -26,8 +26,6 @@ type Listener struct {
 	Address string
 	Handler http.Handler
 	Log     *slog.Logger
-	// OnListen, if set, is told the address that was bound.
-	OnListen func(net.Addr)
 }
 
 // String names the service to suture.
@@ -73,9 +71,6 @@ func (l *Listener) listen(ctx context.Context) (net.Listener, error) {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 		if err == nil {
 			l.Log.Info("metrics and health", "address", listener.Addr().String())
-			if l.OnListen != nil {
-				l.OnListen(listener.Addr())
-			}
 			return listener, nil
 		}
 		if !warned {

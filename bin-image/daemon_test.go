@@ -1,0 +1,121 @@
+package binimage_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/procfs"
+
+	"okteto/bin-image/original"
+	"okteto/bin-image/sandbox"
+	"okteto/internal/contract"
+)
+
+// TestConfigVersions: Syncthing has written these since the seed's 1.9.
+func TestConfigVersions(t *testing.T) {
+	t.Parallel()
+	for version := 26; version <= 37; version++ {
+		era := original.S
+		if version > 30 {
+			era = original.H
+		}
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			t.Parallel()
+			// A root that is not there: with the marker "." it would be an error.
+			_, o := dev(t, original.Dev{Era: era, ConfigVersion: version, Folders: []original.Folder{{Path: "/src/deep/er"}}})
+			o.UID, o.GID, o.ReadOnly, o.Dirs = 12345, 12345, true, []string{"/src"}
+			c := sandbox.Start(t, o)
+			ready(c)
+			says(t, c, "[+]folder okteto-1 idle")
+			if _, err := os.Stat(c.Path("/src/deep/er")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestListeners: what listens where, and that the REST interface takes the Host
+// header that a CLI sends whose manifest says `interface: 0.0.0.0`.
+func TestListeners(t *testing.T) {
+	t.Parallel()
+	c := pod(t, nil)
+	ready(c)
+	proc, err := procfs.NewFS(fmt.Sprintf("/proc/%d", c.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	v4, err := proc.NetTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v6, _ := proc.NetTCP6()
+	for _, line := range append(v4, v6...) {
+		if line.St == 10 { // TCP_LISTEN
+			got[fmt.Sprintf("%s:%d", line.LocalAddr, line.LocalPort)] = true
+		}
+	}
+	want := []string{"127.0.0.1:2222", "127.0.0.1:8384", "127.0.0.1:22000", ":::2223"}
+	for _, address := range want {
+		if !got[address] {
+			t.Errorf("nothing listens on %s", address)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("listeners: %v, want %v", got, want)
+	}
+	for _, udp := range []func() (procfs.NetUDP, error){proc.NetUDP, proc.NetUDP6} {
+		if lines, _ := udp(); len(lines) > 0 {
+			t.Errorf("UDP sockets: %v", lines)
+		}
+	}
+	request, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:8384/rest/system/ping", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "0.0.0.0:45678"
+	request.Header.Set("X-API-Key", original.APIKey)
+	response, err := (&http.Client{Transport: &http.Transport{DialContext: c.Dial, DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("ping with Host 0.0.0.0: %s", response.Status)
+	}
+}
+
+// TestReset drops the database and keeps the files.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	if err := os.Chmod(state, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, o := dev(t, original.Dev{Era: original.H, Folders: []original.Folder{{Path: "/src"}}})
+	o.Volumes = map[string]string{contract.SyncthingHome: state}
+	start := func(args ...string) string {
+		o := o
+		o.Args = append(args, o.Args...)
+		c := sandbox.Start(t, o)
+		ready(c)
+		c.Stop()
+		return c.Log()
+	}
+	const fresh = `No stored folder metadata`
+	if !strings.Contains(start(), fresh) {
+		t.Fatal("the first start does not look like one")
+	}
+	if strings.Contains(start(), fresh) {
+		t.Error("a second start lost the database")
+	}
+	if !strings.Contains(start("-e"), fresh) {
+		t.Error("a reset kept the database")
+	}
+	if strings.Contains(start(), fresh) {
+		t.Error("a start after a reset lost the database again")
+	}
+}
