@@ -26,6 +26,8 @@ type Listener struct {
 	Address string
 	Handler http.Handler
 	Log     *slog.Logger
+
+	retry time.Duration // retryListen unless a test sets it
 }
 
 // String names the service to suture.
@@ -66,7 +68,10 @@ func (l *Listener) Serve(ctx context.Context) error {
 }
 
 func (l *Listener) listen(ctx context.Context) (net.Listener, error) {
-	warned := false
+	warned, retry := false, l.retry
+	if retry == 0 {
+		retry = retryListen
+	}
 	for {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 		if err == nil {
@@ -75,10 +80,10 @@ func (l *Listener) listen(ctx context.Context) (net.Listener, error) {
 		}
 		if !warned {
 			warned = true
-			l.Log.Warn("cannot listen for metrics, trying again", "err", err, "every", retryListen.String(),
+			l.Log.Warn("cannot listen for metrics, trying again", "err", err, "every", retry.String(),
 				"hint", "set OKTETO_METRICS_ADDRESS to another host:port, or to off")
 		}
-		timer := time.NewTimer(retryListen)
+		timer := time.NewTimer(retry)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
