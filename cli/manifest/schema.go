@@ -22,8 +22,11 @@ func Schema() ([]byte, error) {
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",
 		"title":       "okteto manifest",
 		"description": "What a developer wants changed in a workload while working on it.",
-		"oneOf":       []any{g.ref(reflect.TypeFor[rootForm]()), g.topLevelDev()},
-		"$defs":       g.defs,
+		// The two forms are told apart by this.
+		"if":    map[string]any{"required": []string{"dev"}},
+		"then":  g.ref(reflect.TypeFor[rootForm]()),
+		"else":  g.topLevelDev(),
+		"$defs": g.defs,
 	}
 	content, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
@@ -41,8 +44,6 @@ func (g *schemaGenerator) topLevelDev() any {
 	return map[string]any{
 		"$ref":     "#/$defs/Dev",
 		"required": []string{"name"},
-		// The two forms are told apart by this.
-		"not": map[string]any{"required": []string{"dev"}},
 	}
 }
 
