@@ -20,6 +20,7 @@ build() {
   cp "$SOURCE/buildkit/registry.yml" "$context/"
   quietly env DOCKER_BUILDKIT=0 docker build --network host -t "$image" \
     -f "$SOURCE/buildkit/Dockerfile" --build-arg BASE="$debian" "$context"
+  docker run --rm --entrypoint cat "$image" /bin/busybox >"$context/busybox"
   mkdir -p "$BIN"
   cp "$context/buildctl" "$BIN/buildctl"
 }
@@ -42,7 +43,7 @@ load() {
 }
 
 {
-  { image_exists "$image" && [ -x "$BIN/buildctl" ]; } || build
+  { image_exists "$image" && [ -x "$BIN/buildctl" ] && [ -s "$STATE/buildkit/busybox" ]; } || build
   helm
   load
   say "$image is on the nodes"
