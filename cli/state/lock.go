@@ -28,7 +28,7 @@ const (
 	stopGrace = 10 * time.Second
 	// releaseWait is how long a holder that ends may take to give the lock back.
 	releaseWait = 3 * time.Second
-	lockRetry = 20 * time.Millisecond
+	lockRetry   = 20 * time.Millisecond
 )
 
 // Holder is the process that runs an environment's `up`.

@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// maxPending bounds what is kept of what was typed without a connection.
+const maxPending = 16 << 10
+
 const (
 	ctrlC = 0x03
 	// escape at the start of a line begins a command to this program, as in
@@ -23,6 +26,8 @@ type input struct {
 	attached *sync.Cond
 	closed   bool
 	ended    bool // from has ended
+	// pending is what was typed while nothing was attached.
+	pending []byte
 	// left is closed when the user leaves: by ~., or by Ctrl-C while there is
 	// no connection that it could be sent over.
 	left chan struct{}
@@ -41,6 +46,10 @@ func (i *input) attach(to io.WriteCloser) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.to = to
+	if len(i.pending) > 0 {
+		_, _ = to.Write(i.pending) // far less than a channel's window
+		i.pending = nil
+	}
 	if i.ended || i.from == nil {
 		_ = to.Close()
 		return
@@ -49,8 +58,7 @@ func (i *input) attach(to io.WriteCloser) {
 	i.once.Do(func() { go i.pump() })
 }
 
-// detach takes the destination away. A pipe's bytes wait for the next one, what
-// is typed is lost, but for the keys that leave.
+// detach takes the destination away. What comes waits for the next one.
 func (i *input) detach() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -98,6 +106,9 @@ func (i *input) deliver(p []byte) bool {
 	i.mu.Lock()
 	if i.escapes {
 		p = i.filter(p)
+		if i.to == nil && len(i.pending)+len(p) <= maxPending {
+			i.pending = append(i.pending, p...)
+		}
 	} else {
 		// Nothing typed: bytes of a pipe wait for their destination.
 		for i.to == nil && !i.closed {

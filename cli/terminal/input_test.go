@@ -67,6 +67,24 @@ func TestCtrlCLeavesOnlyWithoutAConnection(t *testing.T) {
 	}
 }
 
+func TestWhatIsTypedWithoutAConnectionArrivesLater(t *testing.T) {
+	i := newInput(nil)
+	i.escapes = true
+	i.deliver([]byte("ls\r"))
+	to := &sink{}
+	i.attach(to)
+	if to.String() != "ls\r" {
+		t.Errorf("arrived: %q", to)
+	}
+	i.detach()
+	i.deliver(bytes.Repeat([]byte("x"), maxPending+1))
+	again := &sink{}
+	i.attach(again)
+	if again.Len() > maxPending {
+		t.Errorf("%d bytes were kept", again.Len())
+	}
+}
+
 func TestAPipesBytesWaitForTheNextSession(t *testing.T) {
 	from, writer := io.Pipe()
 	i := newInput(from)

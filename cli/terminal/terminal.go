@@ -283,23 +283,15 @@ func (r *run) wait(ctx context.Context, client *tunnel.Client, session *ssh.Sess
 	}
 }
 
+// status is how a session ended: with an exit code, or without one because its
+// connection or its pod was ended.
 func (r *run) status(client *tunnel.Client, err error) (int, error) {
 	var exit *ssh.ExitError
 	switch {
 	case err == nil:
 		return 0, nil
 	case errors.As(err, &exit):
-		code := exit.ExitStatus() // 128+n for a signal
-		if r.ID != "" && code > signalled {
-			// A pod that is ended hangs up its terminals before its
-			// connections go.
-			select {
-			case <-client.Done():
-				return 0, fmt.Errorf("%w: %w", ErrLost, err)
-			case <-time.After(hangupNotice):
-			}
-		}
-		return code, nil
+		return exit.ExitStatus(), nil // 128+n for a signal
 	}
 	return 0, r.failure(client, err)
 }
@@ -321,11 +313,6 @@ func (r *run) failure(client *tunnel.Client, err error) error {
 // lossNotice is how long the loss of a connection may be noticed after the end of
 // a session on it.
 const lossNotice = 100 * time.Millisecond
-
-// hangupNotice is how long the end of a pod may be noticed after it has hung up a
-// terminal: the kubelet's time between TERM and KILL, which is none in a
-// development pod, and the way to here.
-const hangupNotice = time.Second
 
 // forwardAgent lets the pod use the laptop's SSH agent. Without it the command
 // runs all the same.

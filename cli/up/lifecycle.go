@@ -14,6 +14,7 @@ import (
 	"okteto/cli/ui"
 	"okteto/cli/workload"
 	"okteto/internal/contract"
+	"okteto/internal/identity"
 )
 
 const (
@@ -142,9 +143,14 @@ func (u *up) waitLink(ctx context.Context) error {
 	}
 }
 
-// cleanBefore ends what an earlier `up` left running in a pod that is not new.
+// cleanBefore ends what an earlier `up` of the original CLI left running in a pod
+// that goes on. Ours leaves nothing but terminals, which it finds again: sessions
+// end with their connection.
 func (u *up) cleanBefore(ctx context.Context, f *found, activation *workload.Activation) {
 	if activation.Fresh || activation.Replaced || f.secret == nil {
+		return
+	}
+	if _, err := identity.FromSecret(f.secret); err == nil {
 		return
 	}
 	pod := u.place.current()
