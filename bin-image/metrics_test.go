@@ -2,6 +2,7 @@ package binimage_test
 
 import (
 	"net/http"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,5 +99,19 @@ func TestNothingElseIsServed(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", resp.StatusCode)
+	}
+}
+
+// promtool checks text with Debian's promtool, where that is installed.
+func promtool(t *testing.T, input string, args ...string) {
+	t.Helper()
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed (Debian: prometheus)")
+	}
+	cmd := exec.Command(tool, args...)
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 && !strings.Contains(string(out), "SUCCESS") {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }

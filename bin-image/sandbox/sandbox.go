@@ -28,6 +28,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"okteto/bin-image/sockets"
 )
 
 // initVariable tells a re-executed test binary what to do.
@@ -199,30 +201,47 @@ func (c *Container) Exec(args ...string) (string, error) {
 
 // Dial an address in the container's network.
 func (c *Container) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
+	var conn net.Conn
+	err := c.inNetwork(func() (err error) {
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// Sockets of the container's network.
+func (c *Container) Sockets(state sockets.State) []sockets.Socket {
+	c.t.Helper()
+	var all []sockets.Socket
+	if err := c.inNetwork(func() (err error) {
+		all, err = sockets.TCP(state)
+		return err
+	}); err != nil {
+		c.t.Fatal(err)
 	}
-	results := make(chan result, 1)
+	return all
+}
+
+// inNetwork runs do with sockets of the container's network: they belong to the
+// namespace of the thread that makes them. The thread ends with its goroutine,
+// and nobody else gets it.
+func (c *Container) inNetwork(do func() error) error {
+	result := make(chan error, 1)
 	go func() {
-		// A socket belongs to the namespace of the thread that makes it. The
-		// thread ends with the goroutine, and the namespace with it.
 		runtime.LockOSThread()
 		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.PID()))
 		if err != nil {
-			results <- result{nil, err}
+			result <- err
 			return
 		}
 		defer ns.Close()
 		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			results <- result{nil, err}
+			result <- err
 			return
 		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		results <- result{conn, err}
+		result <- do()
 	}()
-	r := <-results
-	return r.conn, r.err
+	return <-result
 }
 
 // Get a page over HTTP from the container's network.

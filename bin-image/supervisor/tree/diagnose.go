@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
+	"okteto/bin-image/sockets"
 	"okteto/bin-image/supervisor/service"
 	"okteto/bin-image/supervisor/syncapi"
 	"okteto/internal/contract"
@@ -105,11 +106,11 @@ func portInUse(self int, addresses ...string) *service.Cause {
 		if err != nil {
 			continue
 		}
-		inode, uid, ok := listening(port)
-		if !ok {
+		socket, ok, err := sockets.Listener(port)
+		if err != nil || !ok {
 			continue
 		}
-		pid, known := holderOf(inode, self)
+		pid, known := holderOf(socket, self)
 		switch {
 		case known && pid == self:
 		case known:
@@ -119,42 +120,24 @@ func portInUse(self int, addresses ...string) *service.Cause {
 			}
 			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by pid %d (%s)", port, pid, name)}
 		default:
-			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by a process of uid %d that cannot be seen", port, uid)}
+			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by a process of uid %d that cannot be seen", port, socket.UID)}
 		}
 	}
 	return nil
 }
 
-func splitPort(address string) (host string, port uint64, err error) {
+func splitPort(address string) (host string, port uint16, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", 0, err
 	}
-	port, err = strconv.ParseUint(text, 10, 16)
-	return host, port, err
-}
-
-const tcpListen = 10 // TCP_LISTEN in the kernel's include/net/tcp_states.h
-
-// listening finds the socket that listens on a port.
-func listening(port uint64) (inode, uid uint64, ok bool) {
-	self, err := procfs.NewDefaultFS()
-	if err != nil {
-		return 0, 0, false
-	}
-	v4, _ := self.NetTCP()
-	v6, _ := self.NetTCP6()
-	for _, line := range append(v4, v6...) {
-		if line.St == tcpListen && line.LocalPort == port {
-			return line.Inode, line.UID, true
-		}
-	}
-	return 0, 0, false
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, uint16(n), err
 }
 
 // holderOf finds the process that holds a socket, looking at the likely one first.
-func holderOf(inode uint64, likely int) (pid int, known bool) {
-	want := fmt.Sprintf("socket:[%d]", inode)
+func holderOf(socket sockets.Socket, likely int) (pid int, known bool) {
+	want := fmt.Sprintf("socket:[%d]", socket.Inode)
 	holds := func(p procfs.Proc) bool {
 		targets, err := p.FileDescriptorTargets()
 		return err == nil && slices.Contains(targets, want)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"okteto/bin-image/sockets"
 	"okteto/bin-image/supervisor/child"
 	"okteto/bin-image/supervisor/service"
 	"okteto/internal/contract"
@@ -103,11 +104,14 @@ func (s *supervisor) probeSSH(ctx context.Context) error {
 		return err
 	}
 	pid := s.pid(contract.RemoteBinary)
-	inode, _, ok := listening(port)
-	if !ok {
-		return fmt.Errorf("look for a listener on port %d: %w", port, errNotYet)
+	socket, ok, err := sockets.Listener(port)
+	if err != nil {
+		return err
 	}
-	if holder, known := holderOf(inode, pid); known && holder != pid {
+	if !ok {
+		return fmt.Errorf("nothing listens on port %d: %w", port, errNotYet)
+	}
+	if holder, known := holderOf(socket, pid); known && holder != pid {
 		return fmt.Errorf("port %d is held by process %d: %w", port, holder, errNotYet)
 	}
 	if _, err := os.Stat(s.opts.RemoteMetricsSocket); err != nil {
