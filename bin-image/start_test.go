@@ -19,13 +19,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// dev is an environment with its identities.
+// dev is an environment with fresh identities.
 func dev(t testing.TB, d original.Dev) (original.Dev, sandbox.Options) {
 	t.Helper()
 	environment, err := identity.NewEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return devWith(t, d, environment)
+}
+
+func devWith(t testing.TB, d original.Dev, environment identity.Environment) (original.Dev, sandbox.Options) {
+	t.Helper()
+	var err error
 	if d.LocalID, err = environment.LocalDeviceID(); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,7 @@ func TestAnyContainerOnACluster(t *testing.T) {
 			e.checkModes()
 			e.checkNoSecrets()
 			e.checkSSH()
+			e.checkClean()
 			e.crash()
 		})
 	}
@@ -143,6 +144,47 @@ func (e *environment) checkSSH() {
 	if exitCode(err) != 5 || strings.TrimSpace(string(out)) != "42" {
 		e.Errorf("command: %q, %v", out, err)
 	}
+}
+
+// checkClean: a session whose client is there is spared, one whose client is gone
+// is not, however it tries to stay.
+func (e *environment) checkClean() {
+	e.Helper()
+	b := contract.Busybox
+	c := e.connect()
+	session, err := c.ssh.NewSession()
+	if err != nil {
+		e.Fatal(err)
+	}
+	if err := session.Start("trap '' HUP TERM; echo $$ >/src/session; while :; do " + b + " sleep 0.1; done"); err != nil {
+		e.Fatal(err)
+	}
+	runs := func() bool {
+		out, _ := e.exec("", b, "sh", "-c", "p=$("+b+" cat /src/session) && ["+" -n \"$p\" ] && "+b+" kill -0 $p && echo runs")
+		return strings.TrimSpace(out) == "runs"
+	}
+	e.eventually("the session runs", func(context.Context) error {
+		if !runs() {
+			return errNotYet
+		}
+		return nil
+	})
+	if _, err := e.exec("", contract.CleanBinary); err != nil {
+		e.Error(err)
+	}
+	if !runs() {
+		e.Error("clean ended a session whose client is there")
+	}
+	c.close()
+	e.eventually("clean ends what is left over", func(context.Context) error {
+		if _, err := e.exec("", contract.CleanBinary); err != nil {
+			return err
+		}
+		if runs() {
+			return errNotYet
+		}
+		return nil
+	})
 }
 
 // crash ends the container and waits for the second start in the same pod.

@@ -25,10 +25,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // daemon answers as Syncthing's REST interface does.
 type daemon struct {
-	mu     sync.Mutex // protects the following
-	status string
-	events []string
-	asked  int
+	mu        sync.Mutex // protects the following
+	status    string
+	events    []string
+	connected bool
+	asked     int
 }
 
 func (d *daemon) set(status string, events ...string) {
@@ -48,6 +49,8 @@ func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		fmt.Fprint(w, d.status)
+	case "/rest/system/connections":
+		fmt.Fprintf(w, `{"connections":{"A":{"connected":%v},"B":{"connected":false}}}`, d.connected)
 	case "/rest/events":
 		var since int
 		_, _ = fmt.Sscan(r.URL.Query().Get("since"), &since)
@@ -133,6 +136,8 @@ func TestWatcher(t *testing.T) {
 	d, client, _ := serve(t)
 	log := &buffer{}
 	w := NewWatcher(client, slog.New(slog.NewTextHandler(log, nil)))
+	// The laptop connected before anybody listened, and its event comes all the same.
+	d.connected = true
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- w.Serve(ctx) }()

@@ -19,7 +19,7 @@ const (
 	eventTypes = "DeviceConnected,DeviceDisconnected,FolderErrors,StateChanged"
 	// longPoll is how long a request waits for events.
 	longPoll   = 60 * time.Second
-	retryEvery = time.Second
+	retryEvery = 500 * time.Millisecond
 	// errorsShown of one event: a full disk fails every file.
 	errorsShown = 3
 )
@@ -32,6 +32,8 @@ type Watcher struct {
 
 	connects, disconnects prometheus.Counter
 	stops                 *prometheus.CounterVec
+
+	connected map[string]bool // by device id; Serve's own
 }
 
 // NewWatcher for the daemon behind client.
@@ -67,20 +69,13 @@ type event struct {
 
 // Serve follows the daemon until ctx is done, also over its restarts.
 func (w *Watcher) Serve(ctx context.Context) error {
-	since := 0
 	for {
-		batch, err := w.poll(ctx, since)
+		// The error says that the daemon has ended or is not there yet, which
+		// others log.
+		_ = w.follow(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err == nil {
-			for _, e := range batch {
-				since = max(since, e.ID)
-				w.handle(e)
-			}
-			continue
-		}
-		since = 0 // a new daemon counts from one again
 		timer := time.NewTimer(retryEvery)
 		select {
 		case <-timer.C:
@@ -91,25 +86,77 @@ func (w *Watcher) Serve(ctx context.Context) error {
 	}
 }
 
-func (w *Watcher) poll(ctx context.Context, since int) ([]event, error) {
-	ctx, cancel := context.WithTimeout(ctx, longPoll+10*time.Second)
+// follow one run of the daemon until it does not answer any more.
+func (w *Watcher) follow(ctx context.Context) error {
+	w.connected = map[string]bool{}
+	// The daemon buffers events from the first request for their types, so what
+	// was before that is asked for, after it.
+	since := 0
+	batch, err := w.poll(ctx, since, 0)
+	if err == nil {
+		err = w.catchUp(ctx)
+	}
+	for err == nil {
+		for _, e := range batch {
+			since = max(since, e.ID)
+			w.handle(e)
+		}
+		batch, err = w.poll(ctx, since, longPoll)
+	}
+	return err
+}
+
+func (w *Watcher) poll(ctx context.Context, since int, wait time.Duration) ([]event, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+10*time.Second)
 	defer cancel()
 	var batch []event
 	err := w.client.Get(ctx, "/rest/events", url.Values{
 		"events": {eventTypes}, "since": {strconv.Itoa(since)},
-		"timeout": {strconv.Itoa(int(longPoll / time.Second))},
+		"timeout": {strconv.Itoa(int(wait / time.Second))},
 	}, &batch)
 	return batch, err
+}
+
+// catchUp counts the connections that stand already.
+func (w *Watcher) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	var answer struct {
+		Connections map[string]struct{ Connected bool }
+	}
+	if err := w.client.Get(ctx, "/rest/system/connections", nil, &answer); err != nil {
+		return err
+	}
+	for id, c := range answer.Connections {
+		if c.Connected {
+			w.connect(id)
+		}
+	}
+	return nil
+}
+
+func (w *Watcher) connect(device string) {
+	if w.connected[device] {
+		return
+	}
+	w.connected[device] = true
+	w.connects.Inc()
+	w.log.Info("laptop connected to the synchronization")
 }
 
 func (w *Watcher) handle(e event) {
 	switch e.Type {
 	case "DeviceConnected":
-		w.connects.Inc()
-		w.log.Info("laptop connected to the synchronization")
+		var data struct{ ID string }
+		if json.Unmarshal(e.Data, &data) == nil {
+			w.connect(data.ID)
+		}
 	case "DeviceDisconnected":
-		var data struct{ Error string }
-		_ = json.Unmarshal(e.Data, &data)
+		var data struct{ ID, Error string }
+		if json.Unmarshal(e.Data, &data) != nil || !w.connected[data.ID] {
+			return
+		}
+		delete(w.connected, data.ID)
 		w.disconnects.Inc()
 		w.log.Info("laptop disconnected from the synchronization", "err", data.Error)
 	case "StateChanged":
