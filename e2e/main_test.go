@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -195,6 +196,34 @@ func TestKilledClient(t *testing.T) {
 	s.serves("edited while nothing ran")
 	s.MustOkteto("down")
 	s.restored()
+}
+
+// TestNamespaceIsDeleted takes everything away from a running up: it ends and
+// says so, since nothing will come back.
+func TestNamespaceIsDeleted(t *testing.T) {
+	t.Parallel()
+	s := deploySample(t)
+	up := s.CLI.Command(t.Context(), "up")
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		up.Wait() // its error is the exit code
+	}()
+	s.serves("Hello")
+	if err := s.DeleteNamespace(t.Context(), s.Namespace); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(harness.Timeout):
+		t.Fatal("up runs on without a namespace")
+	}
+	if code := up.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
 }
 
 // TestInterruptedUp stops up at many moments of its start: down always leads

@@ -45,6 +45,9 @@ func allowedNamespace(ctx context.Context, t Target) (*corev1.Namespace, error) 
 	if apierrors.IsForbidden(err) {
 		return nil, nil
 	}
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("%w: there is no namespace %s: %w", ErrNotFound, t.Namespace, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look up namespace %s: %w", t.Namespace, err)
 	}
