@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 
 	"okteto/internal/contract"
 )
@@ -54,9 +55,16 @@ func applyClaim(ctx context.Context, t Target, wanted *corev1.PersistentVolumeCl
 	if t.Dev.PersistentVolume.Size == nil || size.Cmp(has) <= 0 {
 		return "", nil
 	}
-	current = current.DeepCopy()
-	current.Spec.Resources.Requests[corev1.ResourceStorage] = size
-	if _, err := claims.Update(ctx, current, metav1.UpdateOptions{FieldManager: fieldManager}); err != nil {
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		now, err := claims.Get(ctx, wanted.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		now.Spec.Resources.Requests[corev1.ResourceStorage] = size
+		_, err = claims.Update(ctx, now, metav1.UpdateOptions{FieldManager: fieldManager})
+		return err
+	})
+	if err != nil {
 		return "", fmt.Errorf("grow claim %s from %s to %s: %w", wanted.Name, has.String(), size.String(), err)
 	}
 	return verbUpdated, nil

@@ -130,7 +130,6 @@ func applySecret(ctx context.Context, t Target, secret *corev1.Secret) (changed 
 	if equalSecret(current, wanted) {
 		return "", nil
 	}
-	wanted.ResourceVersion = current.ResourceVersion
 	if _, err := secrets.Update(ctx, wanted, metav1.UpdateOptions{FieldManager: fieldManager}); err != nil {
 		return "", fmt.Errorf("update secret %s: %w", secret.Name, err)
 	}
@@ -190,6 +189,9 @@ func applyWorkload(ctx context.Context, t Target, current, wanted *Workload) (ap
 		next.Deployment.Spec.Selector = selector
 	}
 	meta := next.Meta()
+	// The controller keeps writing the status; what is ours to say holds whatever
+	// it says. Another object of this name has another UID, and is not replaced.
+	meta.ResourceVersion = ""
 	revision := meta.Annotations[contract.KubeRevisionAnnotation]
 	meta.Labels, meta.Annotations = wanted.Meta().Labels, wanted.Meta().Annotations
 	if revision != "" {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/client-go/rest"
 
 	"okteto/cli/cmd/cmdtest"
 	"okteto/cli/cmd/down"
@@ -19,6 +20,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// What the API server warns about is in the results already.
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
 	cmdtest.Main(m, down.NewCommand, initcmd.NewCommand, namespace.NewCommand)
 }
 
