@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 
 	"okteto/internal/contract"
@@ -42,10 +41,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitUsage
 	}
 	cleanInheritance()
-	// Bulk transfers allocate 32 KiB a packet: collecting less often makes
-	// them a quarter faster. The limit keeps memory in bounds all the same.
-	debug.SetGCPercent(800)
-	debug.SetMemoryLimit(128 << 20)
 	if err := sshd.Run(ctx, opts); err != nil {
 		fmt.Fprintln(stderr, "okteto-remote:", err)
 		return exitFailure

@@ -18,8 +18,10 @@ type halfCloser interface {
 }
 
 const (
-	// chunk is the most that one SSH packet carries.
-	chunk = 32 << 10
+	// chunk is the most that one SSH packet carries; smallChunk is what an idle
+	// forward holds in each direction.
+	chunk      = 32 << 10
+	smallChunk = 2 << 10
 	// flushTime is how long data that the client has sent before its channel
 	// ended may take to reach a slow target.
 	flushTime = 30 * time.Second
@@ -124,11 +126,15 @@ func abort(conn net.Conn) {
 
 // pipe copies until EOF and tells which side failed.
 func pipe(dst io.Writer, src io.Reader, count func(int)) (rerr, werr error) {
-	bp := buffers.Get().(*[]byte)
-	defer buffers.Put(bp)
-	buf := *bp
+	buf := make([]byte, smallChunk)
 	for {
 		n, err := src.Read(buf)
+		if n == len(buf) && n < chunk {
+			bp := buffers.Get().(*[]byte)
+			defer buffers.Put(bp)
+			copy(*bp, buf)
+			buf = *bp
+		}
 		if n > 0 {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				return nil, werr

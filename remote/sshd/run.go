@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,6 +34,16 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	stop := s.serveMetrics(opts.MetricsSocket)
 	defer stop()
+	tuned := make(chan struct{})
+	tuning, stopTuning := context.WithCancel(ctx)
+	go func() {
+		defer close(tuned)
+		s.tuneMemory(tuning)
+	}()
+	defer func() {
+		stopTuning()
+		<-tuned
+	}()
 	return s.Serve(ctx, ln)
 }
 
@@ -82,30 +91,5 @@ func appletDirs(opts Options) []string {
 		filepath.Join(filepath.Dir(opts.HostKey), "applets"),
 		filepath.Join(os.TempDir(), name),
 		filepath.Join("/dev/shm", name),
-	}
-}
-
-// trimMemory gives memory back to the system once bulk transfers, for which
-// the garbage collector is set to run seldom, are over.
-func trimMemory(ctx context.Context) {
-	t := time.NewTicker(10 * time.Second)
-	defer t.Stop()
-	var last debug.GCStats
-	debug.ReadGCStats(&last)
-	trimmed := last.NumGC
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		var now debug.GCStats
-		debug.ReadGCStats(&now)
-		if now.NumGC == last.NumGC && now.NumGC != trimmed {
-			debug.FreeOSMemory() // runs one collection itself
-			debug.ReadGCStats(&now)
-			trimmed = now.NumGC
-		}
-		last = now
 	}
 }

@@ -46,6 +46,7 @@ type Server struct {
 	mu      sync.Mutex // protects the following
 	waiting []*handshake
 	conns   map[*connection]struct{}
+	ended   int64 // bytes of ended connections
 	closing bool
 }
 
@@ -112,9 +113,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	defer ln.Close()
-	idle, stopIdle := context.WithCancel(ctx)
-	defer stopIdle()
-	go trimMemory(idle)
 	err := s.accept(ctx, ln)
 	s.drain()
 	return err
