@@ -1,0 +1,115 @@
+package session
+
+import (
+	"bufio"
+	"bytes"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+)
+
+func FuzzPtyRequest(f *testing.F) {
+	f.Add(ssh.Marshal(struct {
+		Term       string
+		C, R, W, H uint32
+		Modes      string
+	}{"xterm", 80, 24, 0, 0, "\x35\x00\x00\x00\x00\x24\x00\x00\x00\x01\x00"}))
+	f.Add([]byte{0, 0, 0, 1})
+	f.Add(ssh.Marshal(struct {
+		Term       string
+		C, R, W, H uint32
+		Modes      string
+	}{"", 1 << 31, 1 << 31, 1 << 31, 1 << 31, "\x01\x00\x00\x01\xff\x80\xff\xff\xff\xff\xa0\x00\x00\x00\x01\x35"}))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		req, err := parsePtyRequest(payload)
+		if err != nil {
+			return
+		}
+		var tio unix.Termios
+		applyModes(&tio, req.modes)
+		_ = fromOriginalCLI(req.modes)
+		_ = req.window.winsize()
+		for _, m := range req.modes {
+			if m.op == 0 || m.op >= 160 {
+				t.Fatalf("opcode %d is not a mode", m.op)
+			}
+		}
+	})
+}
+
+func FuzzEnv(f *testing.F) {
+	for _, s := range []string{"LANG", "LD_PRELOAD", "LC_X", "BASH_FUNC_x%%", "", "A=B", "LC_\x00", "PATH"} {
+		f.Add(s, "value")
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		if !acceptEnv([]string{"*"}, name, value) {
+			return
+		}
+		if strings.HasPrefix(name, "LD_") || name == "PATH" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+			t.Fatalf("%q=%q is accepted", name, value)
+		}
+		e := newEnvSet([]string{"A=1"})
+		e.set(name, value)
+		if e.get(name) != value {
+			t.Fatalf("%q is lost", name)
+		}
+	})
+}
+
+func FuzzPasswd(f *testing.F) {
+	f.Add("root:x:0:0:root:/root:/bin/bash\n", "0")
+	f.Add(":::::::\n:0:0", "0")
+	f.Fuzz(func(_ *testing.T, text, uid string) {
+		_ = parseAccount(bufio.NewScanner(strings.NewReader(text)), uid)
+	})
+}
+
+func FuzzRing(f *testing.F) {
+	f.Add([]byte("hello\nworld\n"), 4)
+	f.Fuzz(func(t *testing.T, data []byte, max int) {
+		if max < 1 || max > 1<<16 {
+			return
+		}
+		r := ring{max: max}
+		for rest := data; len(rest) > 0; {
+			n := min(len(rest), 1+len(rest)/3)
+			r.write(rest[:n])
+			rest = rest[n:]
+		}
+		got := r.bytes()
+		if len(got) > max || !bytes.HasSuffix(data, got) {
+			t.Fatalf("%q is no recent part of %q", got, data)
+		}
+		if len(data) <= max && !bytes.Equal(got, data) {
+			t.Fatalf("%q was cut", data)
+		}
+	})
+}
+
+func TestModesOfTheOriginalCLI(t *testing.T) {
+	set := func(ops ...uint32) []mode {
+		var m []mode
+		for i := 0; i < len(ops); i += 2 {
+			m = append(m, mode{byte(ops[i]), ops[i+1]})
+		}
+		return m
+	}
+	for _, c := range []struct {
+		name  string
+		modes []mode
+		want  bool
+	}{
+		{"exactly the set", set(opECHO, 0, opECHOCTL, 0, opIGNCR, 1), true},
+		{"with speeds", set(opISPEED, 9600, opECHO, 0, opECHOCTL, 0, opIGNCR, 1, opOSPEED, 9600), true},
+		{"one missing", set(opECHO, 0, opIGNCR, 1), false},
+		{"one more", set(opECHO, 0, opECHOCTL, 0, opIGNCR, 1, 38, 0), false},
+		{"another value", set(opECHO, 1, opECHOCTL, 0, opIGNCR, 1), false},
+		{"none", nil, false},
+	} {
+		if got := fromOriginalCLI(c.modes); got != c.want {
+			t.Errorf("%s: got %v", c.name, got)
+		}
+	}
+}
