@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"okteto/internal/contract"
+	"okteto/internal/testkit/sshkit"
+)
+
+func command(args []string, env map[string]string) (code int, stdout, stderr string) {
+	var out, errb bytes.Buffer
+	code = run(context.Background(), append([]string{"okteto-remote"}, args...), func(n string) string { return env[n] }, &out, &errb)
+	return code, out.String(), errb.String()
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	code, out, _ := command([]string{"--help"}, nil)
+	want(t, "status", code, 0)
+	for _, text := range []string{"--address", contract.EnvRemoteAddress, contract.EnvRemotePort, "--allow-rsa-sha1", "default 2222"} {
+		want(t, text, strings.Contains(out, text), true)
+	}
+	code, out, _ = command([]string{"--version"}, nil)
+	want(t, "status", code, 0)
+	want(t, "version", out, "okteto-remote "+contract.Version+"\n")
+}
+
+func TestBadOptionsAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		env  map[string]string
+		text string
+	}{
+		{[]string{"--port", "x"}, nil, "port"},
+		{[]string{"--no-such"}, nil, "no-such"},
+		{[]string{"stray"}, nil, "stray"},
+		{nil, map[string]string{contract.EnvRemotePort: "ssh"}, contract.EnvRemotePort},
+		{[]string{"--address", "nowhere"}, nil, "nowhere"},
+		{[]string{"--port", "70000"}, nil, "70000"},
+		{[]string{"--keepalive-misses", "0"}, nil, "keepalive"},
+		{[]string{"--authorized-keys", "/no/such/file"}, nil, "/no/such/file"},
+	} {
+		code, _, errs := command(c.args, c.env)
+		want(t, fmt.Sprint(c.args, c.env, " fails"), code != 0, true)
+		want(t, fmt.Sprintf("%v %v: %s", c.args, c.env, errs), strings.Contains(errs, c.text), true)
+	}
+}
+
+func TestBusyPortIsExplained(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	code, _, errs := command([]string{
+		"--port", fmt.Sprint(addrPort(s)), "--authorized-keys", filepath.Join(s.Dir, "authorized_keys"),
+		"--host-key", filepath.Join(s.Dir, "state", "host_key"), "--metrics-socket", "", "--agent-socket", "",
+	}, nil)
+	want(t, "status", code, exitFailure)
+	want(t, errs, strings.Contains(errs, "another program has the port"), true)
+}
+
+func TestHostKeyIsKeptOverRestarts(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	first := hostKey(t, s)
+	again := launchOurs(t, s.Dir)
+	want(t, "host key", hostKey(t, again), first)
+	want(t, "of another environment differs", hostKey(t, startOurs(t)) != first, true)
+	st, err := os.Stat(filepath.Join(s.Dir, "state", "host_key"))
+	want(t, fmt.Sprint("mode ", err), st.Mode().Perm(), os.FileMode(0o600))
+}
+
+func hostKey(t *testing.T, s *sshkit.Server) string {
+	t.Helper()
+	conf, got := s.Config(t), ""
+	conf.HostKeyCallback = func(_ string, _ net.Addr, key ssh.PublicKey) error {
+		got = ssh.FingerprintSHA256(key)
+		return nil
+	}
+	c, err := ssh.Dial("tcp", s.Addr, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	return got
+}
+
+// TestOldClientsNeedTheSwitch shows RSA with SHA-1 signatures, which okteto CLI
+// 1.9 to 1.13 send, refused by default and accepted on demand.
+func TestOldClientsNeedTheSwitch(t *testing.T) {
+	oursOnly(t)
+	for _, env := range []string{"X=1", "OKTETO_REMOTE_ALLOW_RSA_SHA1=true"} {
+		s := startOurs(t, env)
+		addKey(t, s, "rsa", "-t", "rsa", "-b", "2048")
+		signer, err := ssh.NewSignerWithAlgorithms(s.Signer(t, "rsa").(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf := s.Config(t)
+		conf.Auth = []ssh.AuthMethod{ssh.PublicKeys(signer)}
+		c, err := ssh.Dial("tcp", s.Addr, conf)
+		want(t, env+" gets in", err == nil, env != "X=1")
+		if err == nil {
+			_ = c.Close()
+		}
+	}
+}
+
+// TestLogTellsWhoButNotWhat shows one line per login and per refusal, and no
+// command, variable or key in the log.
+func TestLogTellsWhoButNotWhat(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t, "--verbose")
+	cmd := s.SSH("-o", "SetEnv=LC_SECRET=hunter2", "pod", "echo token=hunter3; exit 1")
+	sshkit.Run(t, cmd)
+	_ = withKey(t, s, filepath.Join(s.Dir, "other"))
+	sess, _ := s.Dial(t).NewSession()
+	_ = sess.Setenv("HUNTER4", "hunter4")
+	_ = sess.RequestSubsystem("hunter5")
+	sshkit.Await(t, "the refusal is logged", func() bool {
+		log := read(t, s.Log)
+		return strings.Contains(log, "login failed") && strings.Contains(log, "reason=key")
+	})
+	log := read(t, s.Log)
+	want(t, "login with peer", strings.Contains(log, "msg=login conn=") && strings.Contains(log, "peer=127.0.0.1:"), true)
+	want(t, "secrets", strings.Contains(strings.ToLower(log), "hunter"), false)
+	want(t, "key", strings.Contains(log, "AAAA"), false)
+	want(t, "failures counted", metric(t, s, `okteto_remote_auth_failures_total{reason="key"}`), "1")
+}
+
+// TestMetricsStartAtZero shows that dashboards see zero rather than nothing.
+func TestMetricsStartAtZero(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	for _, series := range []string{
+		`okteto_remote_sessions_total{kind="exec"}`, `okteto_remote_session_exits_total{class="signal"}`,
+		`okteto_remote_forwards_total{kind="direct-tcpip"}`, `okteto_remote_forward_listeners{kind="forwarded-tcpip"}`,
+		`okteto_remote_session_bytes_total{direction="in",kind="subsystem"}`, `okteto_remote_terminals{state="attached"}`,
+		`okteto_remote_sftp_operations_total{operation="open"}`, `okteto_remote_handshake_seconds_count`,
+		`okteto_remote_auth_failures_total{reason="timeout"}`, `okteto_remote_connections_active`,
+	} {
+		want(t, series, metric(t, s, series), "0")
+	}
+	s.Exec(t, "", "echo x; kill -TERM $$")
+	want(t, "signal", metric(t, s, `okteto_remote_session_exits_total{class="signal"}`), "1")
+	want(t, "bytes", metric(t, s, `okteto_remote_session_bytes_total{direction="out",kind="exec"}`), "2")
+	want(t, "handshakes", metric(t, s, "okteto_remote_handshake_seconds_count"), "1")
+}
+
+// TestSessionsAreBounded shows that the limit refuses without ending the
+// connection.
+func TestSessionsAreBounded(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t, "--max-sessions=2")
+	c := s.Dial(t)
+	var open []*ssh.Session
+	for range 2 {
+		sess, err := c.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, sess)
+	}
+	_, err := c.NewSession()
+	want(t, "third is refused", err != nil, true)
+	_ = open[0].Close()
+	sshkit.Await(t, "there is room again", func() bool {
+		sess, err := c.NewSession()
+		if err == nil {
+			_ = sess.Close()
+		}
+		return err == nil
+	})
+}
