@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"okteto/internal/testkit/sshkit"
@@ -186,4 +187,30 @@ func TestImageAccountShell(t *testing.T) {
 		})
 		want(t, shell, r.s.Exec(t, "", "echo $SHELL $HOME $USER").Stdout, expected+" /work dev\n")
 	}
+}
+
+// TestFirstProcessReapsOrphans is a server baked into an image: it is process 1.
+func TestFirstProcessReapsOrphans(t *testing.T) {
+	oursOnly(t)
+	if os.Getuid() != 0 {
+		t.Skip("needs root for namespaces")
+	}
+	program, err := staticProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	sshkit.Keys(t, dir)
+	port := strconv.Itoa(sshkit.FreePort(t))
+	cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$@"`, "sh", program,
+		"--port", port, "--authorized-keys", dir+"/authorized_keys", "--host-key", dir+"/host", "--metrics-socket", "", "--agent-socket", "")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	s := sshkit.Launch(t, cmd, net.JoinHostPort("127.0.0.1", port), dir)
+	r := s.Exec(t, "", "echo $PPID; (sleep 0.1 >/dev/null 2>&1 </dev/null &); exit 6")
+	want(t, "the server is process 1", r.Stdout, "1\n")
+	want(t, "status", r.Code, 6)
+	zombies := func() int { return strings.Count(s.Exec(t, "", "cat /proc/[0-9]*/stat").Stdout, ") Z 1 ") }
+	sshkit.Await(t, "the orphan has died", func() bool { return zombies() > 0 })
+	sshkit.Await(t, "the orphan is reaped", func() bool { return zombies() == 0 })
+	want(t, "status after that", s.Exec(t, "", "exit 7").Code, 7)
 }

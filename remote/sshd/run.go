@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,16 +35,17 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	stop := s.serveMetrics(opts.MetricsSocket)
 	defer stop()
-	tuned := make(chan struct{})
-	tuning, stopTuning := context.WithCancel(ctx)
-	go func() {
-		defer close(tuned)
-		s.tuneMemory(tuning)
-	}()
-	defer func() {
-		stopTuning()
-		<-tuned
-	}()
+	var upkeep sync.WaitGroup
+	upkeepCtx, stopUpkeep := context.WithCancel(ctx)
+	defer upkeep.Wait()
+	defer stopUpkeep()
+	for _, f := range []func(context.Context){s.tuneMemory, s.sessions.ReapOrphans} {
+		upkeep.Add(1)
+		go func() {
+			defer upkeep.Done()
+			f(upkeepCtx)
+		}()
+	}
 	return s.Serve(ctx, ln)
 }
 
