@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/syncthing/syncthing/lib/config"
 	"github.com/syncthing/syncthing/lib/db"
@@ -20,6 +22,9 @@ import (
 // brokenSuffix marks a database that could not be opened; the newest is kept.
 const brokenSuffix = ".broken"
 
+// newerDatabase is the name of Syncthing 2's, which 1.30 cannot read.
+const newerDatabase = "index-v2"
+
 // openDatabase opens or makes the database and reports whether it is new. One
 // that is damaged is set aside: both sides hold the same files, so a new
 // database is filled by a scan, and differing files become conflicts.
@@ -27,6 +32,9 @@ func (e *Engine) openDatabase(raw config.Configuration) (fresh bool, err error) 
 	path := filepath.Join(e.cfg.DataDir, locations.LevelDBDir)
 	_, err = os.Stat(path)
 	fresh = errors.Is(err, fs.ErrNotExist)
+	if _, err := os.Stat(filepath.Join(e.cfg.DataDir, newerDatabase)); fresh && err == nil {
+		e.log.Info("the database here is Syncthing 2's, which is left alone: starting with a new one", "path", filepath.Join(e.cfg.DataDir, newerDatabase))
+	}
 	if e.db, err = e.openLowlevel(path, raw); err == nil {
 		return fresh, nil
 	}
@@ -39,6 +47,9 @@ func (e *Engine) openDatabase(raw config.Configuration) (fresh bool, err error) 
 	}
 	if err := os.Rename(path, path+brokenSuffix); err != nil {
 		return false, fmt.Errorf("set damaged sync database aside: %w", err)
+	}
+	if err := noteReset(e.cfg.DataDir); err != nil {
+		return false, err
 	}
 	if e.db, err = e.openLowlevel(path, raw); err != nil {
 		return false, fmt.Errorf("make sync database %s: %w", path, err)
@@ -90,7 +101,10 @@ func isDiskOrLock(err error) bool {
 // it. No engine may be running there.
 func ResetDatabase(dataDir string) error {
 	entries, err := os.ReadDir(dataDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("reset sync database: %w", err)
 	}
 	for _, entry := range entries {
@@ -101,7 +115,42 @@ func ResetDatabase(dataDir string) error {
 			}
 		}
 	}
+	return noteReset(dataDir)
+}
+
+const (
+	// resetFile in DataDir says when a database was given up.
+	resetFile = "reset-at"
+	// resetRest after that, no version is given to a file.
+	resetRest = 2 * time.Second
+)
+
+// noteReset remembers that versions were given to files up to now, which the
+// peer knows and we do not. Versions are counted in seconds (vector.go): one
+// given in the same second could be taken for another one.
+func noteReset(dataDir string) error {
+	if err := os.WriteFile(filepath.Join(dataDir, resetFile), nil, 0o600); err != nil {
+		return fmt.Errorf("note database reset: %w", err)
+	}
 	return nil
+}
+
+// awaitReset returns when new versions are sure to be newer than those of a
+// database that was given up.
+func awaitReset(ctx context.Context, dataDir string) {
+	path := filepath.Join(dataDir, resetFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	if rest := time.Until(info.ModTime().Add(resetRest)); rest > 0 && rest <= resetRest {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rest):
+		}
+	}
+	_ = os.Remove(path)
 }
 
 // databaseBytes is the size of the database's files.

@@ -139,11 +139,7 @@ func (e *Engine) guardStart(f Folder) error {
 	if !f.GuardRoot || e.halts.get(f.ID) != "" {
 		return nil
 	}
-	set, err := db.NewFileSet(f.ID, e.db)
-	if err != nil {
-		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
-	}
-	snap, err := set.Snapshot()
+	snap, err := e.sets[f.ID].Snapshot()
 	if err != nil {
 		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
 	}

@@ -47,7 +47,9 @@ type link struct {
 	log     *slog.Logger
 
 	onConnect func()
-	listener  net.Listener // nil: only dial
+	// clusterConfig is what a peer is told about our folders.
+	clusterConfig func(protocol.DeviceID) *protocol.ClusterConfig
+	listener      net.Listener // nil: only dial
 
 	mu sync.Mutex
 	// mu protects the following.

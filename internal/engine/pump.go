@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/syncthing/syncthing/lib/connections"
@@ -95,6 +96,7 @@ type pumpedConn struct {
 	mu sync.Mutex // held while sending, so that sequences stay in order
 	// mu protects the following.
 	sent         map[string]int64 // folder → highest sequence sent; absent: not begun
+	announced    bool             // ClusterConfig of ours that the model's first would repeat
 	ours, theirs *protocol.ClusterConfig
 }
 
@@ -187,14 +189,43 @@ func forIndex(f protocol.FileInfo) protocol.FileInfo {
 	return f
 }
 
-// ClusterConfig notes what we told the peer about ourselves.
+// announce tells the peer about our folders at once; the model would do so a
+// second later (scheduleConnectionPromotion in model.go).
+func (c *pumpedConn) announce(cm *protocol.ClusterConfig) {
+	ours := *cm
+	c.Connection.ClusterConfig(cm, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ours, c.announced = &ours, true
+	c.beginLocked()
+}
+
+// ClusterConfig notes what the model tells the peer about ourselves. Its first
+// message is dropped if it only says again what was announced.
 func (c *pumpedConn) ClusterConfig(cm *protocol.ClusterConfig, passwords map[string]string) {
 	ours := *cm
+	c.mu.Lock()
+	repeated := c.announced && c.sameFolders(c.ours, &ours)
+	c.announced = false
+	c.mu.Unlock()
+	if repeated {
+		return
+	}
 	c.Connection.ClusterConfig(cm, passwords)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ours = &ours
 	c.beginLocked()
+}
+
+// sameFolders compares what a peer acts on: which folders run, and with which
+// index.
+func (c *pumpedConn) sameFolders(a, b *protocol.ClusterConfig) bool {
+	return slices.EqualFunc(a.Folders, b.Folders, func(x, y protocol.Folder) bool {
+		mineX, _ := indexOf(a, x.ID, c.me)
+		mineY, _ := indexOf(b, y.ID, c.me)
+		return x.ID == y.ID && x.Paused == y.Paused && x.ReadOnly == y.ReadOnly && mineX.IndexID == mineY.IndexID
+	})
 }
 
 // received notes what the peer told us, before the model acts on it.
