@@ -124,6 +124,7 @@ func TestKilledChildren(t *testing.T) {
 				t.Errorf("%s was process %d and is %d, %v", other, spared, now, err)
 			}
 			logs(t, c, "service="+name, "reason=signal", "SIGKILL")
+			says(t, c, fmt.Sprintf("[+]%s ok; restarts so far: %d, before the last: ended with signal SIGKILL", name, times))
 			m := metricsOf(t, c)
 			if got := m[fmt.Sprintf(`okteto_service_restarts_total{service=%q}`, name)]; got != times {
 				t.Errorf("%v restarts, want %d", got, times)

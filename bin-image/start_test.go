@@ -80,6 +80,7 @@ func TestAnyContainer(t *testing.T) {
 		"not pid 1":     func(o *sandbox.Options) { o.UID, o.GID, o.NotPID1 = 12345, 12345, true },
 		"with tmp":      func(o *sandbox.Options) { o.Tmp = true },
 		"other flags":   func(o *sandbox.Options) { o.Args = append([]string{"-vdre"}, o.Args[1:]...) },
+		"another port":  func(o *sandbox.Options) { o.Env = []string{contract.EnvRemotePort + "=2322"} },
 		"pod overrides": func(o *sandbox.Options) { o.Env = []string{"HOME=/nonexistent", "PATH=/nowhere", "TMPDIR=/nowhere"} },
 	} {
 		t.Run(name, func(t *testing.T) {

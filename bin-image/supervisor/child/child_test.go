@@ -28,9 +28,7 @@ func TestMain(m *testing.M) {
 	case strings.HasPrefix(role, "exit-"):
 		code, _ := strconv.Atoi(strings.TrimPrefix(role, "exit-"))
 		os.Exit(code)
-	case role == "hang":
-		select {}
-	case role == "sleep":
+	case role == "sleep", role == "hang":
 		time.Sleep(time.Minute)
 	case role == "orphans":
 		// Leaves processes behind, some of which end before it and some after.
@@ -229,7 +227,8 @@ func parent() error {
 	// The thread that a goroutine happens to run on must not matter.
 	time.Sleep(50 * time.Millisecond)
 	fmt.Println(p.PID)
-	select {}
+	time.Sleep(time.Hour)
+	return nil
 }
 
 func TestStartFailures(t *testing.T) { runSubject(t, "failures") }

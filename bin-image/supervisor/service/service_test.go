@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf")
-		select {}
+		time.Sleep(time.Hour) // not select: without other goroutines that is a deadlock
 	case "polite":
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, `time=2026-01-01T00:00:00Z level=ERROR msg="text line" path=/x`)
 		fmt.Fprintln(os.Stderr, `[ABCDE] 2026/01/01 00:00:00 WARNING: syncthing line`)
 		fmt.Print("no newline at the end")
-		select {}
+		time.Sleep(time.Hour)
 	}
 	var err error
 	if reaper, err = child.NewReaper(); err != nil {

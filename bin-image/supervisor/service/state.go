@@ -110,7 +110,10 @@ type Status struct {
 func (s Status) Summary() string {
 	switch s.Phase {
 	case Ready:
-		return "ok"
+		if s.Last == nil {
+			return "ok"
+		}
+		return fmt.Sprintf("ok; restarts so far: %d, before the last: %s", s.Restarts, s.Last)
 	case Starting:
 		text := "starting"
 		if s.Cause != nil {
