@@ -162,8 +162,10 @@ func TestConformanceAgent(t *testing.T) {
 		{id: "E01", what: "the forwarded agent answers", test: agentAnswers},
 		{id: "E02", what: "the socket is private and removed at the end", test: agentPrivate},
 		{id: "E03", what: "parallel requests", test: agentParallel},
-		{id: "E04", what: "a session without a request has no agent", test: agentOnlyOnRequest,
-			sshdFails: "OpenSSH gives the variable to all sessions of the connection"},
+		{
+			id: "E04", what: "a session without a request has no agent", test: agentOnlyOnRequest,
+			sshdFails: "OpenSSH gives the variable to all sessions of the connection",
+		},
 		{id: "E05", what: "removed when the client is killed", test: agentRemoved},
 		{id: "E06", what: "lives as long as the connection, not the first session", test: agentOutlivesSession},
 	})

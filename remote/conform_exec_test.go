@@ -31,8 +31,10 @@ func TestConformanceExec(t *testing.T) {
 		{id: "A07", what: "both ways at once", test: bothWays},
 		{id: "A08", what: "stderr is separate and nothing is added", test: stderrSeparate},
 		{id: "A11", what: "a redirected background child returns at once and survives", test: backgroundChild},
-		{id: "A12", what: "a background child that holds stdout does not hang the client", test: heldStdout,
-			sshdFails: "OpenSSH waits for the end of the output"},
+		{
+			id: "A12", what: "a background child that holds stdout does not hang the client", test: heldStdout,
+			sshdFails: "OpenSSH waits for the end of the output",
+		},
 		{id: "A13", what: "a killed client takes its command along", test: killedClient("sleep %s"), sshdFails: group},
 		{id: "A14", what: "a killed client takes its pipeline along", test: killedClient("sleep %s | cat; true"), sshdFails: group},
 		{id: "A15", what: "daemons survive a killed client", test: daemonsSurvive},

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,8 +26,10 @@ func TestConformanceForward(t *testing.T) {
 		{id: "F03", what: "client half closes, late answer arrives", test: lateAnswer("tcp")},
 		{id: "F04", what: "target half closes, later data of the client arrives", test: targetHalfCloses},
 		{id: "F05", what: "closed port is refused at once, connection lives", test: closedPort},
-		{id: "F06", what: "0.0.0.0, localhost and ::1 lead to loopback listeners", test: loopbackNames,
-			sshdFails: "OpenSSH does not try ::1 for 0.0.0.0"},
+		{
+			id: "F06", what: "0.0.0.0, localhost and ::1 lead to loopback listeners", test: loopbackNames,
+			sshdFails: "OpenSSH does not try ::1 for 0.0.0.0",
+		},
 		{id: "F07", what: "unix sockets, late answer arrives", test: lateAnswer("unix")},
 		{id: "F08", what: "local socket to remote socket", test: socketToSocket},
 		{id: "F20", what: "dynamic forward, SOCKS5 and SOCKS4a", test: socks},
@@ -38,95 +38,13 @@ func TestConformanceForward(t *testing.T) {
 		{id: "F23", what: "abortive and normal closes reach the client, nothing leaks", test: closesReachClient},
 		{id: "F24", what: "a dial into a black hole blocks nobody", test: blackHole},
 		{id: "F25", what: "a stalled forward blocks nobody", test: stalledForward},
-		{id: "F26", what: "loss of the connection reaches the target as a reset", test: lossIsReset,
-			sshdFails: "OpenSSH closes the target as if the stream were complete"},
+		{
+			id: "F26", what: "loss of the connection reaches the target as a reset", test: lossIsReset,
+			sshdFails: "OpenSSH closes the target as if the stream were complete",
+		},
 		{id: "F27", what: "data sent right before a close arrives", test: dataBeforeClose},
 		{id: "J05", what: "unknown channel types are refused with the reason", test: unknownChannels},
 	})
-}
-
-// listen serves connections on a network until the test ends.
-func listen(tb testing.TB, network, address string, serve func(net.Conn)) net.Listener {
-	tb.Helper()
-	l, err := net.Listen(network, address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return l
-}
-
-func echo(conn net.Conn) { _, _ = io.Copy(conn, conn) }
-
-// answerLate reads all, then answers with a mebibyte.
-func answerLate(conn net.Conn) {
-	got, _ := io.Copy(io.Discard, conn)
-	time.Sleep(300 * time.Millisecond) // the case is an answer after a pause
-	_, _ = conn.Write(bytes.Repeat([]byte{byte(got)}, 1<<20))
-}
-
-func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
-
-// background starts a client that stays, and ends it with the test.
-func background(tb testing.TB, cmd *exec.Cmd) {
-	tb.Helper()
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(done)
-	}()
-	tb.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-done
-	})
-}
-
-// dialSoon connects to what a client is about to open.
-func dialSoon(tb testing.TB, network, address string) net.Conn {
-	tb.Helper()
-	var conn net.Conn
-	sshkit.Await(tb, "connect to "+address, func() (ok bool) {
-		var err error
-		conn, err = net.Dial(network, address)
-		return err == nil
-	})
-	tb.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-// localForward starts ssh -N -L and returns the local address.
-func localForward(tb testing.TB, s *sshkit.Server, target string) string {
-	tb.Helper()
-	addr := fmt.Sprintf("127.0.0.1:%d", sshkit.FreePort(tb))
-	background(tb, s.SSH("-N", "-o", "ExitOnForwardFailure=yes", "-L", addr+":"+target, "pod"))
-	return addr
-}
-
-func roundTrip(conn net.Conn, data []byte) error {
-	go func() {
-		_, _ = conn.Write(data)
-		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
-	}()
-	got, err := io.ReadAll(conn)
-	if err == nil && !bytes.Equal(got, data) {
-		err = fmt.Errorf("%d bytes differ from the %d sent", len(got), len(data))
-	}
-	return err
 }
 
 func localEcho(tb testing.TB, s *sshkit.Server) {

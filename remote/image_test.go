@@ -65,8 +65,10 @@ func enterRoot(t *testing.T, populate func(dir string), flags ...string) root {
 	port := sshkit.FreePort(t)
 	script := `mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && cd "$1/work" || exit 99
 exec chroot --userspec=` + fmt.Sprintf("%d:%d", podUID, podUID) + ` --groups= "$@"`
-	args := append([]string{"--mount", "sh", "-c", script, "sh", dir,
-		"/var/okteto/bin/okteto-remote", "--port", strconv.Itoa(port), "--work-dir", "/work"}, flags...)
+	args := append([]string{
+		"--mount", "sh", "-c", script, "sh", dir,
+		"/var/okteto/bin/okteto-remote", "--port", strconv.Itoa(port), "--work-dir", "/work",
+	}, flags...)
 	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
 		t.Skipf("mount namespaces are not allowed here: %s", out)
 	}

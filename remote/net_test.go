@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
@@ -79,4 +81,88 @@ func metric(tb testing.TB, s *sshkit.Server, series string) string {
 		}
 	}
 	return ""
+}
+
+// listen serves connections on a network until the test ends.
+func listen(tb testing.TB, network, address string, serve func(net.Conn)) net.Listener {
+	tb.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return l
+}
+
+func echo(conn net.Conn) { _, _ = io.Copy(conn, conn) }
+
+// answerLate reads all, then answers with a mebibyte.
+func answerLate(conn net.Conn) {
+	got, _ := io.Copy(io.Discard, conn)
+	time.Sleep(300 * time.Millisecond) // the case is an answer after a pause
+	_, _ = conn.Write(bytes.Repeat([]byte{byte(got)}, 1<<20))
+}
+
+func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+// background starts a client that stays, and ends it with the test.
+func background(tb testing.TB, cmd *exec.Cmd) {
+	tb.Helper()
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(done)
+	}()
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-done
+	})
+}
+
+// dialSoon connects to what a client is about to open.
+func dialSoon(tb testing.TB, network, address string) net.Conn {
+	tb.Helper()
+	var conn net.Conn
+	sshkit.Await(tb, "connect to "+address, func() (ok bool) {
+		var err error
+		conn, err = net.Dial(network, address)
+		return err == nil
+	})
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// localForward starts ssh -N -L and returns the local address.
+func localForward(tb testing.TB, s *sshkit.Server, target string) string {
+	tb.Helper()
+	addr := fmt.Sprintf("127.0.0.1:%d", sshkit.FreePort(tb))
+	background(tb, s.SSH("-N", "-o", "ExitOnForwardFailure=yes", "-L", addr+":"+target, "pod"))
+	return addr
+}
+
+func roundTrip(conn net.Conn, data []byte) error {
+	go func() {
+		_, _ = conn.Write(data)
+		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
+	}()
+	got, err := io.ReadAll(conn)
+	if err == nil && !bytes.Equal(got, data) {
+		err = fmt.Errorf("%d bytes differ from the %d sent", len(got), len(data))
+	}
+	return err
 }

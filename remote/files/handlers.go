@@ -58,9 +58,15 @@ var extensions = map[string]handlerFunc{
 func versionPacket() []byte {
 	p := packet{0, 0, 0, 0, typeVersion}.uint32(3)
 	for _, e := range [][2]string{
-		{"posix-rename@openssh.com", "1"}, {"statvfs@openssh.com", "2"}, {"hardlink@openssh.com", "1"},
-		{"fsync@openssh.com", "1"}, {"limits@openssh.com", "1"}, {"copy-data", "1"},
-		{"lsetstat@openssh.com", "1"}, {"expand-path@openssh.com", "1"}, {"home-directory", "1"},
+		{"posix-rename@openssh.com", "1"},
+		{"statvfs@openssh.com", "2"},
+		{"hardlink@openssh.com", "1"},
+		{"fsync@openssh.com", "1"},
+		{"limits@openssh.com", "1"},
+		{"copy-data", "1"},
+		{"lsetstat@openssh.com", "1"},
+		{"expand-path@openssh.com", "1"},
+		{"home-directory", "1"},
 		{"fstatvfs@openssh.com", "2"},
 	} {
 		p = p.string(e[0]).string(e[1])

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -36,12 +37,14 @@ func (s *scp) send(path string) error {
 	return s.complain(fmt.Errorf("%s: not a regular file", path))
 }
 
-// baseName is what the receiver calls the file. The root has no name.
+// baseName is what the receiver calls the file. The root has no name, and a
+// line break would end the message: OpenSSH writes it like this too.
 func baseName(path string) string {
-	if base := filepath.Base(path); base != "/" {
-		return base
+	base := filepath.Base(path)
+	if base == "/" {
+		return "."
 	}
-	return "."
+	return strings.ReplaceAll(base, "\n", `\^J`)
 }
 
 // announce sends the times and the entry and reports whether it is wanted.

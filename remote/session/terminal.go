@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,51 +49,6 @@ type terminal struct {
 	detached time.Time
 	expiry   *time.Timer
 	drained  bool // all output is in recent
-}
-
-// attachment is the connected client of a terminal. Its output goes through a
-// queue, so that a client whose connection is stalled can be replaced.
-type attachment struct {
-	ch    ssh.Channel
-	queue chan []byte
-	// over is closed when the terminal has no more to say to this client.
-	over chan struct{}
-	once sync.Once
-}
-
-func newAttachment(ch ssh.Channel) *attachment {
-	return &attachment{ch: ch, queue: make(chan []byte, 4), over: make(chan struct{})}
-}
-
-func (a *attachment) end() { a.once.Do(func() { close(a.over) }) }
-
-// send queues output; it waits for a slow client, but not for a replaced one.
-// A nil p marks the end of all output.
-func (a *attachment) send(p []byte) {
-	select {
-	case a.queue <- p:
-	case <-a.over:
-	}
-}
-
-// write carries the queue to the client.
-func (a *attachment) write(count func(int)) {
-	defer a.end()
-	for {
-		select {
-		case p := <-a.queue:
-			if p == nil {
-				return
-			}
-			n, err := a.ch.Write(p)
-			count(n)
-			if err != nil {
-				return
-			}
-		case <-a.over:
-			return
-		}
-	}
 }
 
 // startTerminal attaches to the named terminal, or makes it. It returns false
@@ -360,38 +314,4 @@ func (s *terminals) close() {
 	for _, t := range all {
 		t.end()
 	}
-}
-
-// ring keeps the last max bytes written.
-type ring struct {
-	max  int
-	data []byte
-	full bool
-}
-
-func (r *ring) write(p []byte) {
-	r.data = append(r.data, p...)
-	if len(r.data) > 2*r.max { // copy seldom
-		r.data = append(r.data[:0], r.data[len(r.data)-r.max:]...)
-		r.full = true
-	}
-}
-
-// bytes returns a copy. When older output is missing it starts after a line
-// break, so as not to begin in the middle of an escape sequence.
-func (r *ring) bytes() []byte {
-	d := r.data
-	cut := r.full
-	if len(d) > r.max {
-		d, cut = d[len(d)-r.max:], true
-	}
-	if cut {
-		for i, c := range d {
-			if c == '\n' {
-				d = d[i+1:]
-				break
-			}
-		}
-	}
-	return append([]byte(nil), d...)
 }

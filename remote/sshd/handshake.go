@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -76,7 +77,11 @@ func (s *Server) serveConn(h *handshake) {
 			reason = r
 		}
 		s.metrics.failures.WithLabelValues(reason).Inc()
-		log.Warn("login failed", "reason", reason, "after", time.Since(h.start).Round(time.Millisecond))
+		level := slog.LevelWarn
+		if reason == reasonGone && w.in.Load() == 0 {
+			level = slog.LevelDebug // a probe of the port
+		}
+		log.Log(context.Background(), level, "login failed", "reason", reason, "after", time.Since(h.start).Round(time.Millisecond))
 		return
 	}
 	s.metrics.handshake.Observe(time.Since(h.start).Seconds())

@@ -22,7 +22,7 @@ func loadHostKey(path string) (ssh.Signer, error) {
 		return signer, err
 	}
 	if err := makeHostKey(path); err != nil {
-		return nil, fmt.Errorf("make host key %s: %w", path, err)
+		return nil, fmt.Errorf("make host key (--host-key names another place): %w", err)
 	}
 	return readHostKey(path)
 }
@@ -67,9 +67,7 @@ func makeHostKey(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Link(tmp.Name(), path); errors.Is(err, fs.ErrExist) {
-		return nil
-	} else if err == nil {
+	if err := os.Link(tmp.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	// Some volumes know no hard links.
