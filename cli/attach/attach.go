@@ -30,6 +30,7 @@ import (
 type Session struct {
 	target *target.Target
 	link   *tunnel.Link
+	dialer *tunnel.Dialer
 	stop   context.CancelFunc
 	done   chan struct{}
 
@@ -55,10 +56,10 @@ func Open(ctx context.Context, t *target.Target, log *slog.Logger) (*Session, er
 		return nil, err
 	}
 	s := &Session{target: t, pod: pod, done: make(chan struct{})}
-	dialer := tunnel.NewDialer(t.Client.Config, t.Client.Clientset.CoreV1().RESTClient())
+	s.dialer = tunnel.NewDialer(t.Client.Config, t.Client.Clientset.CoreV1().RESTClient())
 	s.link = tunnel.NewLink(tunnel.Options{
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			conn, err := dialer.Dial(ctx, t.Client.Namespace, s.current().Name, pod.SSHPort)
+			conn, err := s.dialer.Dial(ctx, t.Client.Namespace, s.current().Name, pod.SSHPort)
 			if apierrors.IsNotFound(err) {
 				s.follow(ctx)
 			}
@@ -113,6 +114,9 @@ func (s *Session) First(ctx context.Context) (*tunnel.Client, error) {
 		}
 	}
 }
+
+// Transport is the protocol of the port-forward: "websocket" or "spdy".
+func (s *Session) Transport() string { return s.dialer.Transport() }
 
 func (s *Session) current() *Pod {
 	s.mu.Lock()

@@ -61,10 +61,7 @@ func (c *conn) CloseWrite() error { return c.data.Close() }
 
 func (c *conn) Close() error {
 	var err error
-	c.closing.Do(func() {
-		err = c.raw.network.Close()
-		_ = c.raw.spdy.Close() // ends its goroutines; the goodbye has nowhere to go
-	})
+	c.closing.Do(func() { err = c.raw.close() })
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

@@ -29,8 +29,9 @@ const (
 	eagerTime  = 3 * time.Second
 	// maxAttempts that may be under way: on a path that swallows packets each
 	// hangs, and only one that began after the path is back gets through.
-	maxAttempts = 5
-	// attemptLimit ends an attempt.
+	maxAttempts = 10
+	// attemptLimit ends an attempt. With one a second, maxAttempts of them never
+	// keep the next from beginning.
 	attemptLimit = 10 * time.Second
 )
 

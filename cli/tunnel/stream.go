@@ -77,20 +77,36 @@ func (d *Dialer) Dial(ctx context.Context, namespace, pod string, port int) (net
 	if err != nil {
 		return nil, fmt.Errorf("port-forward to pod %s/%s: %w", namespace, pod, err)
 	}
-	// What follows has no context of its own; closing the connection ends it.
-	stop := context.AfterFunc(ctx, func() { _ = raw.network.Close() })
-	c, err := openStream(raw, port)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-	}
+	c, err := openStreamContext(ctx, raw, port)
 	if err != nil {
-		_ = raw.network.Close()
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
 		return nil, fmt.Errorf("port-forward to pod %s/%s: %w", namespace, pod, err)
 	}
 	return c, nil
+}
+
+// openStreamContext is openStream with a context. SPDY waits for the other end to
+// accept a stream for half a minute, also on a connection that is closed; who
+// waits for it longer than ctx lasts is left behind, and ends by itself.
+func openStreamContext(ctx context.Context, raw *rawConn, port int) (net.Conn, error) {
+	type outcome struct {
+		conn net.Conn
+		err  error
+	}
+	opened := make(chan outcome, 1)
+	go func() {
+		c, err := openStream(raw, port)
+		opened <- outcome{c, err}
+	}()
+	select {
+	case o := <-opened:
+		if o.err != nil {
+			raw.close()
+		}
+		return o.conn, o.err
+	case <-ctx.Done():
+		raw.close()
+		return nil, context.Cause(ctx)
+	}
 }
 
 // rawConn is an upgraded connection. network is the TCP connection, below TLS:
@@ -99,6 +115,12 @@ func (d *Dialer) Dial(ctx context.Context, namespace, pod string, port int) (net
 type rawConn struct {
 	network net.Conn
 	spdy    httpstream.Connection
+}
+
+func (r *rawConn) close() error {
+	err := r.network.Close()
+	_ = r.spdy.Close() // ends its goroutines; the goodbye has nowhere to go
+	return err
 }
 
 // connect upgrades a connection to the API server: by WebSocket, which proxies

@@ -146,3 +146,14 @@ func Bytes(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %ciB", value, units[unit])
 }
+
+// Paragraph prints text after a label, and its further lines below the first.
+func Paragraph(w io.Writer, label, text string) {
+	indent := strings.Repeat(" ", len([]rune(label)))
+	for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		if i > 0 {
+			label = indent
+		}
+		fmt.Fprintf(w, "%s %s\n", label, line)
+	}
+}

@@ -13,9 +13,11 @@ import (
 	"k8s.io/klog/v2"
 
 	"okteto/cli/cmd/build"
+	"okteto/cli/cmd/doctor"
 	"okteto/cli/cmd/down"
 	"okteto/cli/cmd/exec"
 	"okteto/cli/cmd/initcmd"
+	"okteto/cli/cmd/logs"
 	"okteto/cli/cmd/namespace"
 	"okteto/cli/cmd/pipeline"
 	"okteto/cli/cmd/ssh"
@@ -76,13 +78,13 @@ func newCommand(streams ui.Streams) *cobra.Command {
 		Long: `okteto puts a development container in place of a workload's own, keeps your
 folder and the pod's the same in both directions, and connects ports and
 terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it was.`,
-		Version:           contract.Version,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       contract.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	for _, newCommand := range []func(ui.Streams) *cobra.Command{
 		up.NewCommand, down.NewCommand, exec.NewCommand, ssh.NewCommand, status.NewCommand,
+		logs.NewCommand, doctor.NewCommand,
 		wait.NewCommand, verify.NewCommand, trash.NewCommand, sync.NewCommand,
 		initcmd.NewCommand, validate.NewCommand, namespace.NewCommand,
 		build.NewCommand, pipeline.NewCommand,
