@@ -88,36 +88,48 @@ func (b *Builder) running(ctx context.Context) (*client.Client, error) {
 var errNotYet = errors.New("the builder does not run yet")
 
 // start makes the objects and waits. A node that does not let it run rootless
-// is tried again with privileges, if the configuration leaves the choice.
-func (b *Builder) start(ctx context.Context, config Config, progress *ui.Progress) (*client.Client, error) {
+// is tried again with privileges, if the configuration leaves the choice. What was
+// made for a start that fails is removed.
+func (b *Builder) start(ctx context.Context, config Config, progress *ui.Progress) (_ *client.Client, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, &slowError{startTimeout})
 	defer cancel()
-	mode := config.Mode
+	mode, made := config.Mode, &creation{}
 	if mode == Auto {
 		mode = Rootless
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.undo(ctx, made))
+		}
+	}()
 	for {
-		if err := b.ensure(ctx, config, mode); err != nil {
+		if err := b.ensure(ctx, config, mode, made); err != nil {
 			return nil, err
 		}
-		c, err := b.wait(ctx, progress)
+		c, err := b.wait(ctx, made.job, progress)
 		var crash *crashError
-		if err == nil || !errors.As(err, &crash) {
-			return c, err
-		}
-		if config.Mode != Auto || mode == Privileged {
-			return nil, b.crashed(ctx, crash)
-		}
-		progress.Note("the node does not let BuildKit run rootless; starting it privileged")
-		mode = Privileged
-		if err := b.remove(ctx); err != nil {
+		switch {
+		case err == nil:
+			return c, nil
+		case errors.Is(err, errNotYet) && ctx.Err() == nil:
+			// Another process removed it, or it has just ended.
+		case !errors.As(err, &crash):
 			return nil, err
+		case config.Mode != Auto || mode == Privileged:
+			return nil, b.crashed(ctx, crash)
+		default:
+			progress.Note("the node does not let BuildKit run rootless; starting it privileged")
+			mode = Privileged
+			if err := b.remove(ctx); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
 
-// wait until the builder answers.
-func (b *Builder) wait(ctx context.Context, progress *ui.Progress) (*client.Client, error) {
+// wait until the builder answers. If the program of a fresh one ends, it cannot
+// run here; that of one that ran before is started again.
+func (b *Builder) wait(ctx context.Context, fresh bool, progress *ui.Progress) (*client.Client, error) {
 	for {
 		pod, err := b.pod(ctx)
 		if err != nil {
@@ -129,7 +141,7 @@ func (b *Builder) wait(ctx context.Context, progress *ui.Progress) (*client.Clie
 				return nil, err
 			}
 			progress.Update("no pod yet")
-		case exitOf(pod) != nil:
+		case fresh && exitOf(pod) != nil:
 			return nil, &crashError{pod.Name, exitOf(pod)}
 		case isRunning(pod):
 			c, err := b.dial(ctx, pod.Name)

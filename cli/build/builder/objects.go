@@ -37,10 +37,13 @@ const (
 //go:embed builder.sh
 var script string
 
+// creation is what this process made.
+type creation struct{ secret, claim, job bool }
+
 // ensure creates what is missing: keys, cache volume, Job. A Job that has ended
 // is replaced.
-func (b *Builder) ensure(ctx context.Context, config Config, mode Mode) error {
-	if err := b.ensureSecret(ctx, config); err != nil {
+func (b *Builder) ensure(ctx context.Context, config Config, mode Mode, made *creation) error {
+	if err := b.ensureSecret(ctx, config, made); err != nil {
 		return err
 	}
 	if !config.CacheSize.IsZero() {
@@ -55,11 +58,17 @@ func (b *Builder) ensure(ctx context.Context, config Config, mode Mode) error {
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return b.Client.Explain(err, "create the builder's cache volume")
 		}
+		made.claim = made.claim || err == nil
 	}
+	return b.ensureJob(ctx, config, mode, made)
+}
+
+func (b *Builder) ensureJob(ctx context.Context, config Config, mode Mode, made *creation) error {
 	jobs := b.Client.Clientset.BatchV1().Jobs(b.Client.Namespace)
 	for {
 		_, err := jobs.Create(ctx, b.job(config, mode), metav1.CreateOptions{})
 		if err == nil {
+			made.job = true
 			return nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
@@ -81,7 +90,7 @@ func (b *Builder) ensure(ctx context.Context, config Config, mode Mode) error {
 	}
 }
 
-func (b *Builder) ensureSecret(ctx context.Context, config Config) error {
+func (b *Builder) ensureSecret(ctx context.Context, config Config, made *creation) error {
 	secrets := b.Client.Clientset.CoreV1().Secrets(b.Client.Namespace)
 	if _, err := secrets.Get(ctx, Name, metav1.GetOptions{}); err == nil || !apierrors.IsNotFound(err) {
 		return b.Client.Explain(err, "look for the builder's keys")
@@ -95,6 +104,7 @@ func (b *Builder) ensureSecret(ctx context.Context, config Config) error {
 	if err != nil && !apierrors.IsAlreadyExists(err) { // someone else was faster
 		return b.Client.Explain(err, "create the builder's keys")
 	}
+	made.secret = made.secret || err == nil
 	return nil
 }
 
@@ -209,37 +219,4 @@ func arguments(config Config, mode Mode) []string {
 		args = append(args, "--oci-worker-gc", "--oci-worker-gc-keepstorage", strconv.FormatInt(size/1_000_000*8/10, 10))
 	}
 	return args
-}
-
-// remove deletes the Job and waits until it and its pods are gone.
-func (b *Builder) remove(ctx context.Context) error {
-	foreground := metav1.DeletePropagationForeground
-	jobs := b.Client.Clientset.BatchV1().Jobs(b.Client.Namespace)
-	err := jobs.Delete(ctx, Name, metav1.DeleteOptions{PropagationPolicy: &foreground})
-	for err == nil {
-		if _, err = jobs.Get(ctx, Name, metav1.GetOptions{}); err == nil {
-			err = pause(ctx, poll)
-		}
-	}
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return b.Client.Explain(err, "remove the builder")
-}
-
-// Prune removes the builder with its cache and its keys. It is idempotent.
-func (b *Builder) Prune(ctx context.Context) error {
-	if err := b.remove(ctx); err != nil {
-		return err
-	}
-	core := b.Client.Clientset.CoreV1()
-	err := core.PersistentVolumeClaims(b.Client.Namespace).Delete(ctx, Name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return b.Client.Explain(err, "delete the builder's cache volume")
-	}
-	err = core.Secrets(b.Client.Namespace).Delete(ctx, Name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return b.Client.Explain(err, "delete the builder's keys")
-	}
-	return nil
 }

@@ -1,0 +1,70 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// undoTimeout bounds the removal of what a start that failed had made.
+const undoTimeout = 15 * time.Second
+
+// remove deletes the Job and waits until it and its pods are gone.
+func (b *Builder) remove(ctx context.Context) error {
+	foreground := metav1.DeletePropagationForeground
+	jobs := b.Client.Clientset.BatchV1().Jobs(b.Client.Namespace)
+	err := jobs.Delete(ctx, Name, metav1.DeleteOptions{PropagationPolicy: &foreground})
+	for err == nil {
+		if _, err = jobs.Get(ctx, Name, metav1.GetOptions{}); err == nil {
+			err = pause(ctx, poll)
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return b.Client.Explain(err, "remove the builder")
+}
+
+// Prune removes the builder with its cache and its keys. It is idempotent.
+func (b *Builder) Prune(ctx context.Context) error {
+	if err := b.remove(ctx); err != nil {
+		return err
+	}
+	return errors.Join(b.deleteClaim(ctx), b.deleteSecret(ctx))
+}
+
+// undo removes what this process made, also after ctx has ended.
+func (b *Builder) undo(ctx context.Context, made *creation) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	var err error
+	if made.job {
+		err = b.remove(ctx)
+	}
+	if made.claim {
+		err = errors.Join(err, b.deleteClaim(ctx))
+	}
+	if made.secret {
+		err = errors.Join(err, b.deleteSecret(ctx))
+	}
+	return err
+}
+
+func (b *Builder) deleteClaim(ctx context.Context) error {
+	err := b.Client.Clientset.CoreV1().PersistentVolumeClaims(b.Client.Namespace).Delete(ctx, Name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return b.Client.Explain(err, "delete the builder's cache volume")
+}
+
+func (b *Builder) deleteSecret(ctx context.Context) error {
+	err := b.Client.Clientset.CoreV1().Secrets(b.Client.Namespace).Delete(ctx, Name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return b.Client.Explain(err, "delete the builder's keys")
+}
