@@ -82,22 +82,7 @@ func TestClean(t *testing.T) {
 	if err := session.Start("echo $$ >/src/session.pid; " + forever); err != nil {
 		t.Fatal(err)
 	}
-	// As `up` with OKTETO_EXECUTE_SSH=false does.
-	k8sExec := c.Command(busybox, "sh", "-c", "echo $$ >/src/k8s-exec.pid; "+forever)
-	// As a sidecar in the same process namespace: other files, same pids.
-	sidecar := exec.Command("nsenter", "--target", strconv.Itoa(c.PID()), "--pid", "--setgid", "12345", "--setuid", "12345", "--", "sleep", "1000")
-	for _, cmd := range []*exec.Cmd{k8sExec, sidecar} {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() { _ = cmd.Wait(); close(ended) }()
-		t.Cleanup(func() {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			<-ended
-		})
-	}
+	sidecar := outsiders(t, c)
 	names := []string{"command", "stubborn", "ide", "tmux", "terminal", "other-window", "session", "k8s-exec"}
 	for _, name := range names {
 		c.Eventually(name+" runs", func() error {
@@ -141,6 +126,29 @@ func TestClean(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// outsiders are processes that come from no SSH session: one that `up` started by
+// the Kubernetes exec API, and one of another container, which is returned.
+func outsiders(t *testing.T, c *sandbox.Container) (sidecar *exec.Cmd) {
+	t.Helper()
+	// As `up` with OKTETO_EXECUTE_SSH=false does.
+	k8sExec := c.Command(busybox, "sh", "-c", "echo $$ >/src/k8s-exec.pid; "+"exec "+busybox+" sleep 1000")
+	// As a sidecar in the same process namespace: other files, same pids.
+	sidecar = exec.Command("nsenter", "--target", strconv.Itoa(c.PID()), "--pid", "--setgid", "12345", "--setuid", "12345", "--", "sleep", "1000")
+	for _, cmd := range []*exec.Cmd{k8sExec, sidecar} {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(ended) }()
+		t.Cleanup(func() {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-ended
+		})
+	}
+	return sidecar
 }
 
 // alive says whether the process with that pid file runs in the container.

@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +26,9 @@ var built struct {
 func Agents(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() { built.dir, built.err = build() })
+	if errors.Is(built.err, errNoBusybox) {
+		t.Skip(built.err)
+	}
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
@@ -65,11 +70,32 @@ func build() (string, error) {
 	if err := copyFile(filepath.Join(root, "bin-image/start.sh"), filepath.Join(dir, "start.sh")); err != nil {
 		return dir, err
 	}
-	busybox, err := exec.LookPath("busybox")
+	busybox, err := staticBusybox()
 	if err != nil {
-		return dir, fmt.Errorf("a static busybox is needed (Debian: busybox-static): %w", err)
+		return dir, err
 	}
-	return dir, copyFile(busybox, filepath.Join(dir, "busybox"))
+	return dir, copyFile(busybox, filepath.Join(dir, filepath.Base(contract.Busybox)))
+}
+
+var errNoBusybox = errors.New("a static busybox is needed (Debian: busybox-static)")
+
+// staticBusybox finds one that needs no loader, as the init image's.
+func staticBusybox() (string, error) {
+	path, err := exec.LookPath("busybox")
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNoBusybox, err)
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNoBusybox, err)
+	}
+	defer file.Close()
+	for _, p := range file.Progs {
+		if p.Type == elf.PT_INTERP {
+			return "", fmt.Errorf("%w: %s is dynamically linked", errNoBusybox, path)
+		}
+	}
+	return path, nil
 }
 
 func moduleRoot() (string, error) {

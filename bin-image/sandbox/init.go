@@ -80,41 +80,14 @@ func fileSystem(o Options) error {
 			return err
 		}
 	}
-	if err := unix.Mount("proc", root("/proc"), "proc", 0, ""); err != nil {
-		return fmt.Errorf("mount proc: %w", err)
-	}
-	if err := bind("/sys/fs/cgroup", root("/sys/fs/cgroup")); err != nil {
+	if err := kernelMounts(root); err != nil {
 		return err
-	}
-	for _, device := range []string{"/dev/null", "/dev/zero", "/dev/urandom"} {
-		if err := os.WriteFile(root(device), nil, 0o666); err != nil {
-			return err
-		}
-		if err := bind(device, root(device)); err != nil {
-			return err
-		}
 	}
 	if err := bind(o.Bin, root(contract.BinDir)); err != nil {
 		return err
 	}
-	writable := append([]string{contract.RemoteDir, contract.SyncthingHome}, o.Dirs...)
-	if o.Tmp {
-		writable = append(writable, "/tmp")
-	}
-	for _, dir := range writable {
-		if err := os.MkdirAll(root(dir), 0o755); err != nil {
-			return err
-		}
-		if volume, ok := o.Volumes[dir]; ok {
-			if err := bind(volume, root(dir)); err != nil {
-				return err
-			}
-			continue
-		}
-		// As an emptyDir: anyone may write.
-		if err := tmpfs(root(dir), 0o777, o.Sizes[dir]); err != nil {
-			return err
-		}
+	if err := writableMounts(o, root); err != nil {
+		return err
 	}
 	if err := secretVolume(root(contract.SecretDir), o.Secret); err != nil {
 		return err
@@ -135,6 +108,49 @@ func fileSystem(o Options) error {
 	if o.ReadOnly {
 		if err := unix.Mount("", o.Base, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
 			return fmt.Errorf("make root read-only: %w", err)
+		}
+	}
+	return nil
+}
+
+// kernelMounts are /proc, /sys and /dev.
+func kernelMounts(root func(string) string) error {
+	if err := unix.Mount("proc", root("/proc"), "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount proc: %w", err)
+	}
+	if err := bind("/sys/fs/cgroup", root("/sys/fs/cgroup")); err != nil {
+		return err
+	}
+	for _, device := range []string{"/dev/null", "/dev/zero", "/dev/urandom"} {
+		if err := os.WriteFile(root(device), nil, 0o666); err != nil {
+			return err
+		}
+		if err := bind(device, root(device)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writableMounts are the volumes.
+func writableMounts(o Options, root func(string) string) error {
+	writable := append([]string{contract.RemoteDir, contract.SyncthingHome}, o.Dirs...)
+	if o.Tmp {
+		writable = append(writable, "/tmp")
+	}
+	for _, dir := range writable {
+		if err := os.MkdirAll(root(dir), 0o755); err != nil {
+			return err
+		}
+		if volume, ok := o.Volumes[dir]; ok {
+			if err := bind(volume, root(dir)); err != nil {
+				return err
+			}
+			continue
+		}
+		// As an emptyDir: anyone may write.
+		if err := tmpfs(root(dir), 0o777, o.Sizes[dir]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -53,8 +53,6 @@ type podOptions struct {
 	// shareProcesses runs the pause container as PID 1.
 	shareProcesses bool
 	memory         string
-	env            []corev1.EnvVar
-	node           string
 }
 
 const name = "dev"
@@ -146,6 +144,39 @@ func (e *environment) claim() string {
 
 // spec of the pod, as the CLI of the era translates a Deployment.
 func (e *environment) spec() corev1.PodSpec {
+	security := e.security()
+	volumes, mounts := e.volumes()
+	limits := corev1.ResourceList{}
+	if e.pod.memory != "" {
+		// With both set everywhere the pod is guaranteed, and the kernel spares
+		// it (oom_score_adj -997) but for what a test offers.
+		limits[corev1.ResourceMemory] = resource.MustParse(e.pod.memory)
+		limits[corev1.ResourceCPU] = resource.MustParse("500m")
+	}
+	resources := corev1.ResourceRequirements{Limits: limits}
+	spec := corev1.PodSpec{
+		TerminationGracePeriodSeconds: ptr.To(int64(0)),
+		ShareProcessNamespace:         ptr.To(e.pod.shareProcesses),
+		InitContainers: []corev1.Container{{
+			Name: contract.InitContainer, Image: harness.InitImage, ImagePullPolicy: corev1.PullIfNotPresent,
+			Command: e.dev.InitCommand(), SecurityContext: security, Resources: resources,
+			VolumeMounts: []corev1.VolumeMount{{Name: contract.BinVolume, MountPath: contract.InitBinDir}},
+		}},
+		Containers: []corev1.Container{{
+			Name: name, Image: e.pod.image, ImagePullPolicy: corev1.PullIfNotPresent,
+			Command: []string{contract.StartScript}, Args: e.dev.Args(),
+			Env:             []corev1.EnvVar{{Name: contract.EnvNamespace, Value: e.namespace}, {Name: contract.EnvName, Value: name}},
+			SecurityContext: security, VolumeMounts: mounts, Resources: resources,
+		}},
+		Volumes: volumes,
+	}
+	if e.pod.uid != nil {
+		spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: e.pod.uid}
+	}
+	return spec
+}
+
+func (e *environment) security() *corev1.SecurityContext {
 	security := &corev1.SecurityContext{ReadOnlyRootFilesystem: ptr.To(e.pod.readOnly), RunAsUser: e.pod.uid}
 	if e.pod.restricted {
 		security.RunAsNonRoot = ptr.To(true)
@@ -153,22 +184,18 @@ func (e *environment) spec() corev1.PodSpec {
 		security.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
 		security.SeccompProfile = &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 	}
-	secret := func(volume string, mode int32, items []corev1.KeyToPath) corev1.Volume {
-		return corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-			SecretName: contract.SecretPrefix + name, DefaultMode: ptr.To(mode), Items: items,
-		}}}
-	}
-	var syncItems, devItems []corev1.KeyToPath
-	for _, file := range []string{contract.SyncthingConfigFile, contract.SyncthingCertFile, contract.SyncthingKeyFile} {
-		syncItems = append(syncItems, corev1.KeyToPath{Key: file, Path: file, Mode: ptr.To(int32(0o444))})
-	}
-	for file := range e.dev.Secret("") {
-		devItems = append(devItems, corev1.KeyToPath{Key: contract.SecretItemPrefix + file, Path: file, Mode: ptr.To(int32(0o644))})
-	}
+	return security
+}
+
+// volumes and where the dev container sees them.
+func (e *environment) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
 	state := corev1.Volume{Name: "state", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 	if e.pod.persistent {
 		state.VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: e.claim()}}
 	}
+	volumes := append(e.secretVolumes(), state, corev1.Volume{
+		Name: contract.BinVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+	})
 	mounts := []corev1.VolumeMount{
 		{Name: contract.BinVolume, MountPath: contract.BinDir},
 		{Name: contract.SyncSecretVolume, MountPath: contract.SyncthingSecretDir + "/", ReadOnly: true},
@@ -178,10 +205,6 @@ func (e *environment) spec() corev1.PodSpec {
 	}
 	if e.dev.Era == original.H {
 		mounts = append(mounts, corev1.VolumeMount{Name: state.Name, MountPath: contract.SyncthingDataDir, SubPath: contract.SyncthingDataSubPath})
-	}
-	volumes := []corev1.Volume{
-		{Name: contract.BinVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-		secret(contract.SyncSecretVolume, 0o444, syncItems), secret(contract.DevSecretVolume, 0o644, devItems), state,
 	}
 	for i, f := range e.dev.Folders {
 		if e.pod.persistent {
@@ -194,34 +217,23 @@ func (e *environment) spec() corev1.PodSpec {
 		volumes = append(volumes, corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 		mounts = append(mounts, corev1.VolumeMount{Name: volume, MountPath: f.Path})
 	}
-	env := append([]corev1.EnvVar{{Name: contract.EnvNamespace, Value: e.namespace}, {Name: contract.EnvName, Value: name}}, e.pod.env...)
-	limits := corev1.ResourceList{}
-	if e.pod.memory != "" {
-		// With both set everywhere the pod is guaranteed, and the kernel spares
-		// it (oom_score_adj -997) but for what a test offers.
-		limits[corev1.ResourceMemory] = resource.MustParse(e.pod.memory)
-		limits[corev1.ResourceCPU] = resource.MustParse("500m")
+	return volumes, mounts
+}
+
+func (e *environment) secretVolumes() []corev1.Volume {
+	secret := func(volume string, mode int32, items []corev1.KeyToPath) corev1.Volume {
+		return corev1.Volume{Name: volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName: contract.SecretPrefix + name, DefaultMode: ptr.To(mode), Items: items,
+		}}}
 	}
-	spec := corev1.PodSpec{
-		TerminationGracePeriodSeconds: ptr.To(int64(0)),
-		ShareProcessNamespace:         ptr.To(e.pod.shareProcesses),
-		NodeName:                      e.pod.node,
-		InitContainers: []corev1.Container{{
-			Name: contract.InitContainer, Image: harness.InitImage, ImagePullPolicy: corev1.PullIfNotPresent,
-			Command: e.dev.InitCommand(), SecurityContext: security, Resources: corev1.ResourceRequirements{Limits: limits},
-			VolumeMounts: []corev1.VolumeMount{{Name: contract.BinVolume, MountPath: contract.InitBinDir}},
-		}},
-		Containers: []corev1.Container{{
-			Name: name, Image: e.pod.image, ImagePullPolicy: corev1.PullIfNotPresent,
-			Command: []string{contract.StartScript}, Args: e.dev.Args(), Env: env,
-			SecurityContext: security, VolumeMounts: mounts, Resources: corev1.ResourceRequirements{Limits: limits},
-		}},
-		Volumes: volumes,
+	var syncItems, devItems []corev1.KeyToPath
+	for _, file := range []string{contract.SyncthingConfigFile, contract.SyncthingCertFile, contract.SyncthingKeyFile} {
+		syncItems = append(syncItems, corev1.KeyToPath{Key: file, Path: file, Mode: ptr.To(int32(0o444))})
 	}
-	if e.pod.uid != nil {
-		spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: e.pod.uid}
+	for file := range e.dev.Secret("") {
+		devItems = append(devItems, corev1.KeyToPath{Key: contract.SecretItemPrefix + file, Path: file, Mode: ptr.To(int32(0o644))})
 	}
-	return spec
+	return []corev1.Volume{secret(contract.SyncSecretVolume, 0o444, syncItems), secret(contract.DevSecretVolume, 0o644, devItems)}
 }
 
 // start makes the pod and waits until it is ready by its own account.
