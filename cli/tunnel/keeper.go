@@ -12,6 +12,9 @@ import (
 // errDropped is why a connection ended that Retry gave up.
 var errDropped = errors.New("connection given up for a new one")
 
+// logPeriod is how often at most attempts that fail are logged.
+const logPeriod = 10 * time.Second
+
 // keeper keeps one SSH connection.
 type keeper struct {
 	connect func(context.Context) (*Client, error)
@@ -131,7 +134,7 @@ func (k *keeper) attempt(ctx context.Context, pause time.Duration, late *sync.Wa
 	}()
 	next := time.NewTimer(0)
 	defer next.Stop()
-	var woken time.Time
+	var woken, logged time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,7 +160,11 @@ func (k *keeper) attempt(ctx context.Context, pause time.Duration, late *sync.Wa
 				return o.client
 			}
 			k.set(nil, o.err)
-			k.log.Debug("cannot connect", "err", o.err)
+			level := slog.LevelDebug
+			if time.Since(logged) > logPeriod {
+				level, logged = slog.LevelInfo, time.Now()
+			}
+			k.log.Log(ctx, level, "cannot connect", "err", o.err)
 			if active == 0 {
 				next.Reset(pause)
 				longest := lastRetry
