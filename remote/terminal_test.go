@@ -171,6 +171,29 @@ func TestPlainTerminalIsNotKept(t *testing.T) {
 	}
 }
 
+// TestTerminalSeesNoEndOfFileAtLoss shows that the loss of a connection is not
+// typed into the terminal as an end of file.
+func TestTerminalSeesNoEndOfFileAtLoss(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	for i := range 10 {
+		id := named(fmt.Sprint("t", i))
+		c := s.Dial(t)
+		x := terminalOn(t, c, nil, id)
+		x.run("echo mark:$" + contract.EnvTerminal + "; cat; echo ended")
+		x.expect("mark:t")
+		_ = c.Conn.Close()
+		sshkit.Await(t, "detached", func() bool { return metric(t, s, `okteto_remote_terminals{state="detached"}`) == "1" })
+		y := terminalOn(t, s.Dial(t), nil, id)
+		y.run("")
+		y.send("still there\n")
+		y.expect("still there\r\nstill there")
+		y.send("\x04")
+		y.expect("ended")
+		_ = y.wait()
+	}
+}
+
 // TestDeadPeerIsDropped shows that the server's own keepalives find a client
 // that is silent without a reset, as behind a broken port-forward.
 func TestDeadPeerIsDropped(t *testing.T) {

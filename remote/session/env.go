@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"okteto/internal/contract"
 )
 
 // DefaultAcceptEnv are the variables a client may set: language, colours, the
@@ -65,6 +67,11 @@ func (x *exchange) environment(acct account, sh shell, tty string) []string {
 	}
 	if x.agentSock != "" {
 		env.set("SSH_AUTH_SOCK", x.agentSock)
+	}
+	env.unset(contract.EnvTerminal)
+	if x.persistent {
+		// By this mark the cleaner of the dev container spares what runs here.
+		env.set(contract.EnvTerminal, x.terminal)
 	}
 	for _, kv := range x.env {
 		name, value, _ := strings.Cut(kv, "=")

@@ -150,7 +150,9 @@ type exchange struct {
 	agentSock string
 	terminal  string
 	started   bool
-	target    target
+	// persistent is set when the program's terminal outlives the connection.
+	persistent bool
+	target     target
 	// ready starts the streams, after the reply has been sent.
 	ready func()
 }

@@ -67,7 +67,7 @@ func (x *exchange) run(p *process) {
 	x.wg.Add(1)
 	go func() {
 		defer x.wg.Done()
-		x.feed(p, func(n int) { in.Add(float64(n)) })
+		x.feed(p, func(n int) { in.Add(float64(n)) }, true)
 	}()
 
 	select {
@@ -94,8 +94,9 @@ func (x *exchange) run(p *process) {
 	p.hangup()
 }
 
-// feed carries the client's input to the program.
-func (x *exchange) feed(p *process, count func(int)) {
+// feed carries the client's input to the program. typeEOF makes the client's
+// EOF the end-of-file character of a terminal.
+func (x *exchange) feed(p *process, count func(int), typeEOF bool) {
 	dst := p.stdin
 	if p.master != nil {
 		dst = p.master
@@ -121,9 +122,15 @@ func (x *exchange) feed(p *process, count func(int)) {
 		_ = p.stdin.Close()
 		return
 	}
+	if !typeEOF {
+		return
+	}
+	// The library reports the loss of a connection as an EOF too, a moment
+	// before the channel's end is known.
 	select {
 	case <-x.gone:
-	default:
+	case <-p.exited:
+	case <-time.After(lostWait):
 		_, _ = p.master.Write(endOfFile(p.master, midLine))
 	}
 }

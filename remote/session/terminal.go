@@ -67,6 +67,7 @@ func (x *exchange) startTerminal(isShell bool, text string) (bool, error) {
 		if x.agentSock != "" && x.client.StableAgent != "" {
 			x.agentSock = x.client.StableAgent // outlives this connection
 		}
+		x.persistent = true
 		p, err := x.spawn(isShell, text)
 		if err != nil {
 			return false, err
@@ -129,7 +130,7 @@ func (x *exchange) attend(t *terminal, again bool) {
 	go func() {
 		defer x.wg.Done()
 		in := bytes.WithLabelValues("in", t.proc.kind)
-		x.feed(t.proc, func(n int) { in.Add(float64(n)) })
+		x.feed(t.proc, func(n int) { in.Add(float64(n)) }, false)
 	}()
 	select {
 	case <-a.over:
@@ -170,7 +171,7 @@ func (t *terminal) attach(a *attachment, again bool, w window) {
 		t.expiry.Stop()
 		t.expiry = nil
 	}
-	if replay := t.recent.bytes(); again && len(replay) > 0 {
+	if replay := t.recent.bytes(); len(replay) > 0 { // also what a new one has said already
 		a.queue <- replay // has room: nobody else knows a yet
 	}
 	t.mu.Unlock()
