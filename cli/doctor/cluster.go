@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	filesync "okteto/cli/sync"
+	"okteto/cli/up"
 	"okteto/cli/workload"
 	"okteto/internal/contract"
 	"okteto/internal/identity"
@@ -174,18 +174,9 @@ func (p *patient) twin() (*workload.Twin, error) {
 	if err != nil {
 		return nil, err
 	}
-	var folders []filesync.Folder
-	for i, f := range p.Dev.Sync.Folders {
-		folders = append(folders, filesync.Folder{
-			ID: fmt.Sprintf("%s%d", contract.FolderIDPrefix, i+1), LocalPath: f.LocalPath, RemotePath: f.RemotePath,
-		})
-	}
-	data, err := filesync.PodFiles(filesync.PodOptions{Identity: keys, Folders: folders})
+	data, err := up.SecretData(p.Dev, keys, []byte("none\n"))
 	if err != nil {
 		return nil, err
-	}
-	for name, value := range keys.SecretData() {
-		data[name] = value
 	}
 	return workload.Translate(p.original, p.Dev, workload.Options{SecretData: data})
 }

@@ -32,7 +32,7 @@ func (u *up) activate(ctx context.Context) (*workload.Activation, error) {
 	if !u.ready.Load() {
 		u.setState(contract.StateActivating)
 	}
-	data, err := u.secretData()
+	data, err := SecretData(u.target.Dev, u.keys.environment, u.keys.user.AuthorizedKey)
 	if err != nil {
 		return nil, err
 	}

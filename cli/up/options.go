@@ -63,6 +63,8 @@ type Options struct {
 	RemotePort int
 	// Reset forgets what the synchronization knows of both sides.
 	Reset bool
+	// DryRun prints what would be applied to the cluster, and changes nothing.
+	DryRun bool
 	// TakeOver ends another `up` of the environment first.
 	TakeOver bool
 	// Detached says that no terminal belongs to this process.

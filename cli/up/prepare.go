@@ -9,9 +9,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"okteto/cli/manifest"
 	"okteto/cli/state"
 	filesync "okteto/cli/sync"
 	"okteto/cli/tunnel"
@@ -79,19 +81,20 @@ func (u *up) prepare(ctx context.Context, f *found) error {
 		environment: environment, user: user,
 		credentials: tunnel.Credentials{Signer: user.Signer, HostKey: hostKey},
 	}
-	u.sync = newSyncKeeper(u, u.folders())
+	u.sync = newSyncKeeper(u, folders(u.target.Dev))
 	return ctx.Err()
 }
 
-func (u *up) folders() []filesync.Folder {
-	var folders []filesync.Folder
-	for i, folder := range u.target.Dev.Sync.Folders {
-		folders = append(folders, filesync.Folder{
+// folders are the manifest's, as the synchronization names them.
+func folders(dev *manifest.Dev) []filesync.Folder {
+	var all []filesync.Folder
+	for i, folder := range dev.Sync.Folders {
+		all = append(all, filesync.Folder{
 			ID:        fmt.Sprintf("%s%d", contract.FolderIDPrefix, i+1),
 			LocalPath: folder.LocalPath, RemotePath: folder.RemotePath,
 		})
 	}
-	return folders
+	return all
 }
 
 // identity returns the environment's keys: the cluster's, else those that this
@@ -139,12 +142,16 @@ func LoadIdentity(e *state.Env) (identity.Environment, error) {
 	return identity.FromSecret(data)
 }
 
-// secretData is the content of the environment's Secret.
-func (u *up) secretData() (map[string][]byte, error) {
-	dev := u.target.Dev
-	data := u.keys.environment.SecretData()
-	data[contract.SecretItemPrefix+path.Base(contract.AuthorizedKeys)] = u.keys.user.AuthorizedKey
-	files, err := filesync.PodFiles(u.sync.podOptions())
+// SecretData is the content of an environment's Secret: its keys, the public key
+// that may log in, the synchronization's configuration, ignore patterns and the
+// user's secret files.
+func SecretData(dev *manifest.Dev, e identity.Environment, authorizedKey []byte) (map[string][]byte, error) {
+	data := e.SecretData()
+	data[contract.SecretItemPrefix+path.Base(contract.AuthorizedKeys)] = authorizedKey
+	files, err := filesync.PodFiles(filesync.PodOptions{
+		Identity: e, Folders: folders(dev), Compression: dev.Sync.Compression,
+		RescanInterval: time.Duration(dev.Sync.RescanInterval) * time.Second,
+	})
 	if err != nil {
 		return nil, &ui.Problem{Summary: "the folders to synchronize cannot be used", Cause: err, Hint: "correct sync in the manifest"}
 	}

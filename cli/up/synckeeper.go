@@ -46,14 +46,6 @@ func newSyncKeeper(u *up, folders []filesync.Folder) *syncKeeper {
 	return &syncKeeper{u: u, folders: folders, changed: make(chan struct{})}
 }
 
-func (k *syncKeeper) podOptions() filesync.PodOptions {
-	settings := k.u.target.Dev.Sync
-	return filesync.PodOptions{
-		Identity: k.u.keys.environment, Folders: k.folders, Compression: settings.Compression,
-		RescanInterval: time.Duration(settings.RescanInterval) * time.Second,
-	}
-}
-
 func (k *syncKeeper) openPorts() (err error) {
 	if k.peer, err = k.u.listenBulk(contract.SyncthingPort, k.whenOpen); err != nil {
 		return err

@@ -73,6 +73,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if u.DryRun {
+		return u.dryRun(found)
+	}
 	release, err := u.claim(ctx)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type flags struct {
 	background  bool
 	reset       bool
 	takeOver    bool
+	dryRun      bool
 }
 
 // NewCommand returns `okteto up`.
@@ -50,6 +51,7 @@ else stays until it is told to end.`,
 	set.BoolVarP(&f.detach, "detach", "d", false, "return when the environment is ready and go on in the background")
 	set.BoolVar(&f.reset, "reset", false, "forget what the synchronization knows, and compare all files again")
 	set.BoolVar(&f.takeOver, "take-over", false, "end another okteto up of this environment first")
+	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be applied to the cluster, and change nothing")
 	set.BoolVar(&f.background, backgroundFlag, false, "")
 	if err := set.MarkHidden(backgroundFlag); err != nil {
 		panic(err) // the flag is defined above
@@ -63,7 +65,7 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.detach && !f.background {
+	if f.detach && !f.background && !f.dryRun {
 		return detach(cmd.Context(), streams, os.Args[1:])
 	}
 	if f.background {
@@ -88,7 +90,8 @@ func start(ctx context.Context, o up.Options, f flags, name string, command []st
 		}
 		o.Environment = append(o.Environment, v)
 	}
-	o.Target, o.Command, o.RemotePort, o.Reset, o.TakeOver = t, command, f.remote, f.reset, f.takeOver
+	o.Target, o.Command, o.RemotePort, o.Reset = t, command, f.remote, f.reset
+	o.TakeOver, o.DryRun = f.takeOver, f.dryRun
 	return up.Run(ctx, o)
 }
 
