@@ -89,7 +89,7 @@ func (d *deactivation) twins(ctx context.Context) ([]*Workload, error) {
 	var own []*Workload
 	for _, w := range append(found, sandboxes...) {
 		podLabels := labels.Set(w.Template().Labels)
-		mine := podLabels.Get(contract.InteractiveLabel) == d.Dev.Name || podLabels.Get(contract.DetachedLabel) == d.Dev.Name
+		mine := developedAs(d.Dev, podLabels.Get(contract.InteractiveLabel)) || podLabels.Get(contract.DetachedLabel) == d.Dev.Name
 		if mine && isTwin(w) {
 			own = append(own, w)
 		}

@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"okteto/cli/manifest"
 	"okteto/internal/contract"
 )
 
@@ -125,7 +126,7 @@ func (a *activation) lookAtTwin(ctx context.Context) error {
 	if !isTwin(current) {
 		return fmt.Errorf("%w: %s exists in namespace %s and is no twin of %s; rename one of them", ErrHeld, current, a.Namespace, a.original)
 	}
-	if holder := current.Template().Labels[contract.InteractiveLabel]; holder != a.Dev.Name {
+	if holder := current.Template().Labels[contract.InteractiveLabel]; !developedAs(a.Dev, holder) {
 		return fmt.Errorf("%w: %s is being developed as %s; okteto down %s ends that", ErrHeld, a.original, orDefault(holder, "a service of another environment"), holder)
 	}
 	stranger := !a.original.Sandbox && current.Meta().Labels[contract.CloneLabel] != string(a.original.Meta().UID)
@@ -137,6 +138,13 @@ func (a *activation) lookAtTwin(ctx context.Context) error {
 		a.stranger = current
 	}
 	return nil
+}
+
+// developedAs reports whether a development pod's label names the environment.
+// The original CLI takes it from a selector by component, if there is one
+// (pkg/k8s/apps/translate.go).
+func developedAs(dev *manifest.Dev, label string) bool {
+	return label != "" && (label == dev.Name || label == dev.Selector["app.kubernetes.io/component"])
 }
 
 // removeStranger deletes a twin that cannot become this one.

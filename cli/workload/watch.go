@@ -143,7 +143,7 @@ func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, c
 		}
 	}
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: source, ObjectType: object,
+		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(source, w.Client), ObjectType: object,
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    handle,
 			UpdateFunc: func(_, object any) { handle(object) },
@@ -212,7 +212,7 @@ func (w *watcher) followPods(ctx context.Context, used *Pod) informer {
 		},
 	}
 	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: source, ObjectType: &corev1.Pod{},
+		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(source, w.Client), ObjectType: &corev1.Pod{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(object any) { w.pod(ctx, object) },
 			UpdateFunc: func(_, object any) { w.pod(ctx, object) },

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"okteto/cli/workload"
 	"okteto/internal/contract"
@@ -78,4 +79,52 @@ func TestOlderTranslation(t *testing.T) {
 	s.up(target, s.options())
 	s.down(target, workload.DownOptions{Wait: true})
 	s.sameButRevision(before)
+}
+
+// TestOriginalClientsEnvironment: what CLI 3 left running, with its clone and
+// its marks, is ended by our down and continued by our up.
+func TestOriginalClientsEnvironment(t *testing.T) {
+	s := newSpace(t, nil)
+	before := s.create(api(nil))
+	target := s.target(s.dev("name: mine", "selector: {app: api, app.kubernetes.io/component: web}", "image: okteto/devbase:dev",
+		"imagePullPolicy: IfNotPresent", "persistentVolume: {enabled: false}", "sync: [.:/app]"))
+	component := func(d *appsv1.Deployment) { d.Labels["app.kubernetes.io/component"] = "web" }
+	component(before)
+	before, err := s.Client.AppsV1().Deployments(s.Namespace).Update(t.Context(), before, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cloned(before)
+	s.down(target, workload.DownOptions{Wait: true})
+	s.restored(before)
+
+	t.Log("and up on top of it")
+	s.cloned(s.deployment("api"))
+	a := s.up(target, s.options())
+	if a.Fresh || a.Twin.Meta().Name != "api-okteto" {
+		t.Errorf("not continued: fresh %t, twin %s", a.Fresh, a.Twin)
+	}
+	s.down(target, workload.DownOptions{Wait: true})
+	s.restored(before)
+}
+
+// cloned does what CLI 3 does (pkg/k8s/apps/translate.go).
+func (s *space) cloned(original *appsv1.Deployment) {
+	s.Helper()
+	deployments := s.Client.AppsV1().Deployments(s.Namespace)
+	clone := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "api-okteto", Labels: map[string]string{"app": "api", contract.CloneLabel: string(original.UID)}},
+		Spec:       *original.Spec.DeepCopy(),
+	}
+	one := int32(1)
+	clone.Spec.Replicas = &one
+	clone.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	clone.Spec.Template.Labels[contract.InteractiveLabel] = "web"
+	if _, err := deployments.Create(s.Context(), clone, metav1.CreateOptions{}); err != nil {
+		s.Fatal(err)
+	}
+	patch := `{"metadata":{"labels":{"dev.okteto.com":"true"},"annotations":{"dev.okteto.com/replicas":"2","dev.okteto.com/dev-mode":"sync"}},"spec":{"replicas":0}}`
+	if _, err := deployments.Patch(s.Context(), "api", types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "okteto"}); err != nil {
+		s.Fatal(err)
+	}
 }

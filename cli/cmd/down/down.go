@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -177,7 +178,7 @@ func one(ctx context.Context, streams ui.Streams, f flags, t *target.Target) (*r
 	if err := forget(env.Dir, f.volumes); err != nil {
 		report.Warnings = append(report.Warnings, err.Error())
 	}
-	summarize(progress, t, report)
+	summarize(progress, t, report, ui.Lively(streams.ErrOut))
 	return newResult(t, report), nil
 }
 
@@ -190,17 +191,21 @@ func forget(dir string, volumes bool) error {
 	if err := os.RemoveAll(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s: %w", dir, err)
 	}
+	_ = os.Remove(filepath.Dir(dir)) // the namespace's folder; fails while others are in it
 	return nil
 }
 
-func summarize(progress *ui.Progress, t *target.Target, report *workload.DownReport) {
+// summarize repeats the steps where each was drawn over the one before.
+func summarize(progress *ui.Progress, t *target.Target, report *workload.DownReport, lively bool) {
 	if report.Active {
 		progress.Done("Development of %s ended in namespace %s", t.Dev.Name, t.Client.Namespace)
 	} else {
 		progress.Done("%s is not being developed in namespace %s", t.Dev.Name, t.Client.Namespace)
 	}
-	for _, s := range report.Steps {
-		progress.Note("%s", s)
+	if lively {
+		for _, s := range report.Steps {
+			progress.Note("%s", s)
+		}
 	}
 	for _, w := range report.Warnings {
 		progress.Warn("%s", w)
