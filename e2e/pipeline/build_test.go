@@ -14,10 +14,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"okteto/e2e/harness"
 )
 
 const (
@@ -231,73 +228,4 @@ func (s *stage) sent() int64 {
 		}
 	}
 	return most
-}
-
-// TestBuilderGoesAway deletes the builder's pod in the middle of a build, which
-// goes on from the cache with the next one.
-func TestBuilderGoesAway(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	base := s.base()
-	s.write(map[string]string{"Dockerfile": "FROM " + base + "\nRUN date > /first\nRUN sleep 4\nRUN echo done\n"})
-	b := s.background("build", "--progress", "plain", "-t", "okteto.dev/app")
-	s.says(b, "RUN sleep 4")
-	s.kubectl("delete", "pod", "-l", "dev.okteto.com/builder", "--now", "--wait=false")
-	if code := s.code(b); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, b.output)
-	}
-	out := b.output.String()
-	_, after, _ := strings.Cut(out, "the builder went away")
-	if !strings.Contains(after, "CACHED") {
-		t.Errorf("the build did not go on from its cache:\n%s", out)
-	}
-}
-
-// TestBuilderEndsWhenIdle sees the builder go by itself, and the next build use
-// its cache.
-func TestBuilderEndsWhenIdle(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.Env = append(s.Env, "OKTETO_BUILDER_IDLE=10s", "OKTETO_BUILDER_MODE=privileged")
-	s.base()
-	s.Eventually("the builder to be gone", func(ctx context.Context) error {
-		_, err := s.Client.BatchV1().Jobs(s.CLI.Namespace).Get(ctx, "okteto-builder", metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("it is there, or %w", err)
-	})
-	s.copyBusybox()
-	result := s.Okteto(nil, "build", "--progress", "plain", "-f", filepath.Join(s.Dir, "base.Dockerfile"))
-	if result.Code != 0 || !strings.Contains(result.Stderr, "CACHED") {
-		t.Errorf("exit code %d, and not from the cache:\n%s", result.Code, result.Stderr)
-	}
-}
-
-// TestBuilderCannotStart: where the builder cannot run, the reason is said and
-// nothing stays.
-func TestBuilderCannotStart(t *testing.T) {
-	t.Parallel()
-	for reason, c := range map[string]struct {
-		labels map[string]string
-		env    string
-	}{
-		"violates PodSecurity": {map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}, ""},
-		"ImagePull":            {nil, "OKTETO_BUILDER_IMAGE=localhost:1/there-is-none:1"},
-		"cannot run":           {nil, "OKTETO_BUILDER_IMAGE=" + harness.DevImage},
-		"OKTETO_BUILDER_IDLE":  {nil, "OKTETO_BUILDER_IDLE=soon"},
-	} {
-		t.Run(reason, func(t *testing.T) {
-			s := &stage{Test: harness.New(t, c.labels)}
-			s.Env = append(s.Env, "BUILDKIT_HOST=", "OKTETO_BUILDER_IMAGE="+image, c.env)
-			s.write(map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
-			result := s.Okteto(nil, "build")
-			if result.Code != 1 || !strings.Contains(result.Stderr, reason) {
-				t.Errorf("exit code %d, want 1 and %q: %s", result.Code, reason, result.Stderr)
-			}
-			if left := s.kubectl("get", "jobs,pods,pvc,secrets", "-o", "name"); left != "" {
-				t.Errorf("there are still %s", left)
-			}
-		})
-	}
 }

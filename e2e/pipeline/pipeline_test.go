@@ -3,20 +3,16 @@
 package pipeline
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 const name = "shop"
@@ -276,152 +272,5 @@ func TestPipelineBadInput(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.Dir, "done")); err == nil {
 		t.Error("a command ran")
-	}
-}
-
-// waits is a pipeline whose command goes on when the file go is there.
-const waits = `deploy:
-  - echo begin >> order; until [ -e go ]; do sleep 0.1; done; echo end >> order
-`
-
-// TestPipelineTwice: a second deploy says who is deploying, and waits.
-func TestPipelineTwice(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.write(map[string]string{"okteto-pipeline.yml": waits})
-	first := s.background("pipeline", "deploy", "--name", name)
-	s.Eventually("the first to run", s.exists("order"))
-	result := s.Okteto(nil, "pipeline", "deploy", "--name", name, "--timeout", "2s")
-	if result.Code != 1 || !strings.Contains(result.Stderr, "is deploying pipeline "+name+" since") {
-		t.Errorf("a deploy that does not wait: exit code %d: %s", result.Code, result.Stderr)
-	}
-	second := s.background("pipeline", "deploy", "--name", name)
-	s.says(second, "waiting")
-	s.write(map[string]string{"go": ""})
-	if a, b := s.code(first), s.code(second); a != 0 || b != 0 {
-		t.Fatalf("exit codes %d and %d\n%s\n%s", a, b, first.output, second.output)
-	}
-	if order, err := os.ReadFile(filepath.Join(s.Dir, "order")); err != nil || string(order) != "begin\nend\nbegin\nend\n" {
-		t.Errorf("the commands ran in the order %q, error %v", order, err)
-	}
-}
-
-func (s *stage) exists(file string) func(context.Context) error {
-	return func(context.Context) error {
-		_, err := os.Stat(filepath.Join(s.Dir, file))
-		return err
-	}
-}
-
-// TestPipelineInterrupted: Ctrl-C ends the commands and is recorded, and so is
-// the end of a deploy that was killed, once another one comes.
-func TestPipelineInterrupted(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.write(map[string]string{"okteto-pipeline.yml": "deploy:\n  - echo $$ > pid; kubectl create configmap made; sleep 1000 & echo $! > child; wait\n"})
-	b := s.background("pipeline", "deploy", "--name", name)
-	s.Eventually("the command to run", s.exists("child"))
-	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if code := s.code(b); code != 130 {
-		t.Errorf("exit code %d, want 130\n%s", code, b.output)
-	}
-	if r := s.status(); r.Status != "error" || r.Message != "interrupted" {
-		t.Errorf("recorded: %+v", r)
-	}
-	for _, file := range []string{"pid", "child"} {
-		// Killed it is at once; gone when its new parent has noticed.
-		s.Eventually("the end of the process in "+file, func(context.Context) error {
-			if s.alive(file) {
-				return fmt.Errorf("it runs")
-			}
-			return nil
-		})
-	}
-
-	s.write(map[string]string{"okteto-pipeline.yml": waits})
-	killed := s.background("pipeline", "deploy", "--name", name)
-	s.Eventually("the command to run", s.exists("order"))
-	if err := killed.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	s.code(killed)
-	s.write(map[string]string{"go": ""}) // so that its command ends too
-	s.MustOkteto("pipeline", "destroy", "--name", name)
-	if left := s.kubectl("get", "configmap", "-o", "name"); left != "configmap/kube-root-ca.crt\n" {
-		t.Errorf("after the destroy there are %s", left)
-	}
-}
-
-// alive reports whether the process whose id is in a file runs.
-func (s *stage) alive(file string) bool {
-	s.Helper()
-	content, err := os.ReadFile(filepath.Join(s.Dir, file))
-	if err != nil {
-		s.Fatal(err)
-	}
-	var pid int
-	if _, err := fmt.Sscan(string(content), &pid); err != nil {
-		s.Fatal(err)
-	}
-	return syscall.Kill(pid, 0) == nil
-}
-
-// TestPipelineCredentials: the commands see a credential of the run alone.
-func TestPipelineCredentials(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.write(map[string]string{"okteto-pipeline.yml": "deploy:\n  - cp $KUBECONFIG seen; kubectl get configmaps; kubectl exec registry -- echo through the proxy\n"})
-	out := s.MustOkteto("pipeline", "deploy", "--name", name)
-	if !strings.Contains(out, "kube-root-ca.crt") || !strings.Contains(out, "through the proxy") {
-		t.Errorf("the commands print %s", out)
-	}
-	seen, err := clientcmd.LoadFromFile(filepath.Join(s.Dir, "seen"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := clientcmd.LoadFromFile(s.CLI.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, cluster := range seen.Clusters {
-		for _, real := range own.Clusters {
-			if cluster.Server == real.Server || !strings.HasPrefix(cluster.Server, "https://127.0.0.1:") {
-				t.Errorf("the commands' server is %s", cluster.Server)
-			}
-		}
-	}
-	for _, user := range seen.AuthInfos {
-		if len(user.ClientKeyData) > 0 || user.Exec != nil || user.Token == "" {
-			t.Error("the commands see more than the run's token")
-		}
-	}
-	if err := exec.Command("kubectl", "--kubeconfig", filepath.Join(s.Dir, "seen"), "get", "configmaps").Run(); err == nil {
-		t.Error("the run's credential is of use after the run")
-	}
-}
-
-// TestPipelineOfRepository clones, and destroys from anywhere.
-func TestPipelineOfRepository(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.write(map[string]string{"okteto-pipeline.yml": "deploy:\n  - kubectl create configmap made --from-literal=branch=$OKTETO_GIT_BRANCH\ndestroy:\n  - cat greeting\n", "greeting": "from the clone\n"})
-	s.git("init", "--quiet", "--initial-branch", "main")
-	s.git("checkout", "--quiet", "-b", "feature")
-	s.git("add", "--all")
-	s.git("commit", "--quiet", "--message", "one")
-	repository := "file://" + s.Dir
-	commit := s.git("rev-parse", "HEAD")
-	s.CLI.Dir = t.TempDir()
-	s.MustOkteto("pipeline", "deploy", "--name", name, "-r", repository, "-b", "feature")
-	if r := s.status(); r.Commit != commit || r.Branch != "feature" || r.Repository != repository {
-		t.Errorf("recorded: %+v", r)
-	}
-	if branch := s.kubectl("get", "configmap", "made", "-o", "jsonpath={.data.branch}"); branch != "feature" {
-		t.Errorf("the command saw branch %q", branch)
-	}
-	if out := s.MustOkteto("pipeline", "destroy", "--name", name); out != "from the clone\n" {
-		t.Errorf("destroy says %q", out)
 	}
 }

@@ -2,7 +2,9 @@
 package build
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -17,6 +19,9 @@ import (
 // outputJSON as the value of --output is the form of the result, not of the
 // image.
 const outputJSON = "json"
+
+// exitInterrupted is the shell's exit code for SIGINT.
+const exitInterrupted = 130
 
 type flags struct {
 	options            build.Options
@@ -97,6 +102,10 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags) error {
 		return err // without a builder of one's own, the cluster has it
 	}
 	result, err := build.Run(cmd.Context(), f.options)
+	if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+		fmt.Fprintln(streams.ErrOut, "interrupted")
+		return &ui.ExitError{Code: exitInterrupted}
+	}
 	if err != nil {
 		return err
 	}
