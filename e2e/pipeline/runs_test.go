@@ -54,6 +54,7 @@ func (s *stage) exists(file string) func(context.Context) error {
 func TestPipelineInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
+	s.Env = append(s.Env, "TMPDIR="+t.TempDir()) // what the killed one leaves goes with the test
 	s.write(map[string]string{"okteto-pipeline.yml": "deploy:\n  - echo $$ > pid; kubectl create configmap made; sleep 1000 & echo $! > child; wait\n"})
 	b := s.background("pipeline", "deploy", "--name", name)
 	s.Eventually("the command to run", s.exists("child"))
