@@ -1,6 +1,7 @@
 package binimage_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -12,8 +13,20 @@ import (
 	"okteto/internal/identity"
 )
 
+// parallel containers, unless -parallel says otherwise: the tests wait for
+// backoffs most of the time.
+const parallel = "6"
+
 func TestMain(m *testing.M) {
 	sandbox.Init()
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", parallel); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	sandbox.Clean()
 	os.Exit(code)

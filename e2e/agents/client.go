@@ -185,16 +185,12 @@ func (c *client) initialSync() {
 	c.completed()
 	c.local.Synced = true
 	c.writeConfig()
-	if err := c.rest(c.e.Context(), http.MethodPost, c.localREST, "system/restart", nil, nil); err != nil {
-		c.e.Fatal(err)
-	}
+	// The answer may be cut off by the restart; the CLI does not look at it.
+	_ = c.rest(c.e.Context(), http.MethodPost, c.localREST, "system/restart", nil, nil)
 	c.e.eventually("the local restart", func(ctx context.Context) error {
 		var config struct{ Folders []struct{ Type string } }
-		if c.e.dev.Era != original.H { // rest/config is of 1.12
-			return c.rest(ctx, http.MethodGet, c.localREST, "system/ping", nil, nil)
-		}
-		err := c.rest(ctx, http.MethodGet, c.localREST, "config", nil, &config)
-		if err == nil && config.Folders[0].Type != "sendreceive" {
+		err := c.rest(ctx, http.MethodGet, c.localREST, "system/config", nil, &config)
+		if err == nil && (len(config.Folders) == 0 || config.Folders[0].Type != "sendreceive") {
 			err = errNotYet
 		}
 		return err
