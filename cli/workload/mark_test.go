@@ -118,7 +118,7 @@ func TestInPlace(t *testing.T) {
 
 func TestWhoScaledBack(t *testing.T) {
 	now, before := metav1.Now(), metav1.NewTime(metav1.Now().Add(-1e9))
-	fields := func(text string) *metav1.FieldsV1 { return &metav1.FieldsV1{Raw: []byte(text)} }
+	fields := func(text string) *metav1.FieldsV1 { return metav1.NewFieldsV1(text) }
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "api", ManagedFields: []metav1.ManagedFieldsEntry{
 		{Manager: "kubectl", Time: &before, FieldsV1: fields(`{"f:spec":{"f:replicas":{}}}`)},
 		{Manager: "argocd-controller", Time: &now, FieldsV1: fields(`{"f:spec":{"f:replicas":{},"f:template":{}}}`)},
