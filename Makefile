@@ -10,8 +10,9 @@ export VERSION
 
 # Static, and the same bytes wherever and whenever they are built; the same for all
 # but the race detector, so that Go compiles each dependency once. noassets leaves
-# Syncthing's web interface out.
-TAGS := noassets
+# Syncthing's web interface out; grpcnotrace leaves out gRPC's traces, whose HTML
+# templates keep the linker from dropping what is not used.
+TAGS := noassets,grpcnotrace
 export CGO_ENABLED := 0
 GOFLAGS_GIVEN := $(GOFLAGS)
 export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
@@ -102,13 +103,31 @@ unit: install ## all tests but the end-to-end ones, with the race detector
 e2e: install ## the end-to-end tests, on the cluster
 	@$(MAKE) cluster build
 	@$(MAKE) images
-	@.ci/gotest.sh e2e -tags $(TAGS),e2e -count 1 -timeout 30m ./e2e/...
+	@.ci/gotest.sh e2e -tags $(TAGS),e2e -count 1 -p 1 -parallel 4 -timeout 30m ./e2e/...
+
+.PHONY: conformance-sshd
+conformance-sshd: install ## the SSH conformance tests against OpenSSH's sshd, to prove the tests
+	@OKTETO_CONFORMANCE_SERVER=sshd .ci/gotest.sh conformance-sshd -tags $(TAGS) -count 1 -run TestConformance ./remote
+
+##@ Benchmarks
 
 .PHONY: bench
 bench: install ## speed of the whole path on the cluster, beside the original's
 	@$(MAKE) cluster build
 	@$(MAKE) images
 	@go run -tags $(TAGS) ./e2e/bench/path
+
+.PHONY: bench-ssh
+bench-ssh: install ## the SSH server beside OpenSSH's sshd
+	@go run -tags $(TAGS) ./remote/bench
+
+.PHONY: bench-sync
+bench-sync: install ## the synchronization of two folders here, beside tar and rsync
+	@go run -tags $(TAGS) ./e2e/bench/sync
+
+.PHONY: bench-agents
+bench-agents: install build ## start-up time, memory and idle CPU of the agents
+	@go test -tags $(TAGS) -run '^$$' -bench . -benchtime 1x ./e2e/bench/agents
 
 ##@ The cluster
 

@@ -11,10 +11,10 @@ trap 'rm -f "$linked"' EXIT
 # The folder of each linked package and its module, over the systems we build for:
 # a licence may stand beside a package, above the one of its module.
 for os in linux darwin windows; do
-  GOOS=$os CGO_ENABLED=0 go list -deps -tags noassets -f \
+  GOOS=$os CGO_ENABLED=0 go list -deps -tags noassets,grpcnotrace -f \
     '{{if and .Module (not .Module.Main)}}{{.Module.Path}} {{.Module.Version}} {{.Module.Dir}} {{.Dir}}{{end}}' ./cli
 done >"$linked"
-GOOS=linux CGO_ENABLED=0 go list -deps -tags noassets -f \
+GOOS=linux CGO_ENABLED=0 go list -deps -tags noassets,grpcnotrace -f \
   '{{if and .Module (not .Module.Main)}}{{.Module.Path}} {{.Module.Version}} {{.Module.Dir}} {{.Dir}}{{end}}' \
   ./remote ./bin-image/{supervisor,syncthing,clean} >>"$linked"
 

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool() { go tool -modfile=.ci/tools.mod "$@"; }
+tags=noassets,grpcnotrace
 status=0
 # check NAME COMMAND...: goes on after a failure, to say all there is to say.
 check() {
@@ -28,14 +29,14 @@ vulnerabilities() {
     echo "  skipped: $database cannot be reached"
     return
   fi
-  tool govulncheck -tags noassets ./...
+  tool govulncheck -tags "$tags" ./...
 }
 
 check "go mod tidy" go mod tidy -diff
 check gofumpt formatted
-check "go vet" go vet -tags noassets ./...
-check "go vet, end-to-end tests" go vet -tags noassets,e2e ./e2e/...
-check staticcheck tool staticcheck -tags noassets,e2e ./...
+check "go vet" go vet -tags "$tags" ./...
+check "go vet, end-to-end tests" go vet -tags "$tags,e2e" ./e2e/...
+check staticcheck tool staticcheck -tags "$tags,e2e" ./...
 check shellcheck scripts
 check govulncheck vulnerabilities
 exit $status
