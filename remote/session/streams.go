@@ -87,11 +87,14 @@ func (x *exchange) run(p *process) {
 	<-x.gone // also after our close: wait for the client's
 
 	// What still holds the program's output keeps it: a server started with
-	// nohup must not die of SIGPIPE. A terminal ends with its client.
+	// nohup must not die of SIGPIPE. A terminal ends with its client: closing
+	// the master hangs up its session leader and foreground job, and a second
+	// HUP from here would meet a shell that is handling the first.
 	if p.master != nil {
 		_ = p.master.Close()
+	} else {
+		p.hangup()
 	}
-	p.hangup()
 }
 
 // feed carries the client's input to the program. typeEOF makes the client's

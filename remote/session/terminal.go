@@ -273,7 +273,6 @@ func (t *terminal) expire() {
 func (t *terminal) end() {
 	t.forget()
 	_ = t.proc.master.Close()
-	t.proc.hangup()
 }
 
 func (t *terminal) forget() {
