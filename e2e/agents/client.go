@@ -182,7 +182,9 @@ func (c *client) initialSync() {
 		}
 		return err
 	})
+	connected := time.Since(begin)
 	c.completed()
+	completed := time.Since(begin)
 	c.local.Synced = true
 	c.writeConfig()
 	// The answer may be cut off by the restart; the CLI does not look at it.
@@ -195,7 +197,8 @@ func (c *client) initialSync() {
 		}
 		return err
 	})
-	c.e.Logf("era %s: first scans over after %s, ready after %s", c.e.dev.Era, scanned.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
+	c.e.Logf("era %s: first scans over after %s, connected after %s, equal after %s (ready), restarted after %s", c.e.dev.Era,
+		scanned.Round(time.Millisecond), connected.Round(time.Millisecond), completed.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
 }
 
 // scanned is how the CLI finds out that a folder's first scan is over: the newest
