@@ -51,6 +51,25 @@ func background(t *testing.T, client *ssh.Client, name, command string) {
 	}
 }
 
+// persistent starts a command in a terminal that the SSH server keeps when the
+// connection is lost.
+func persistent(t *testing.T, client *ssh.Client, name, command string) {
+	t.Helper()
+	session, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Setenv(contract.EnvTerminal, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.RequestPty("xterm", 24, 80, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start(fmt.Sprintf("echo $$ >/src/%s.pid; %s", name, command)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestClean(t *testing.T) {
 	t.Parallel()
 	d, o := dev(t, original.Dev{Era: original.H, Folders: []original.Folder{{Path: "/src"}}})
@@ -70,7 +89,8 @@ func TestClean(t *testing.T) {
 	background(t, old, "stubborn", `trap "" TERM HUP; while :; do `+busybox+" sleep 0.1; done")
 	background(t, old, "ide", "exec /home/.vscode-server/bin/sleep 1000")
 	background(t, old, "tmux", busybox+" cp "+busybox+" /src/tmux; exec -a sleep /src/tmux 1000")
-	background(t, old, "terminal", "export "+contract.EnvTerminal+"=editor; "+forever) // the SSH server's mark
+	persistent(t, old, "terminal", forever)
+	c.Eventually("the terminal runs", func() error { _, err := os.Stat(c.Path("/src/terminal.pid")); return err })
 	old.Close()
 	live := connect(t, c, key)
 	defer live.Close()

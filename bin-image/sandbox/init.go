@@ -129,7 +129,13 @@ func kernelMounts(root func(string) string) error {
 			return err
 		}
 	}
-	return nil
+	if err := os.Mkdir(root("/dev/pts"), 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("devpts", root("/dev/pts"), "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"); err != nil {
+		return fmt.Errorf("mount devpts: %w", err)
+	}
+	return os.Symlink("pts/ptmx", root("/dev/ptmx"))
 }
 
 // writableMounts are the volumes.
