@@ -169,6 +169,37 @@ func TestNamedTerminalOutlivesItsConnection(t *testing.T) {
 	}
 }
 
+func TestEndEndsANamedTerminal(t *testing.T) {
+	server := tunneltest.Start(t)
+	link := server.Link(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client, err := link.Interactive(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := terminal.End(ctx, client, "nobody"); err != nil {
+		t.Errorf("a terminal that does not exist: %v", err)
+	}
+	var out buffer
+	done := make(chan result, 1)
+	go func() {
+		code, err := terminal.Run(ctx, terminal.Options{
+			Connect: link.Interactive, TTY: true, ID: "old", Streams: ui.Streams{Out: &out, ErrOut: &out},
+			Command: "echo runs; sleep 60; touch survived",
+		})
+		done <- result{code: code, err: err}
+	}()
+	out.await(t, "runs")
+	if err := terminal.End(ctx, client, "old"); err != nil {
+		t.Fatal(err)
+	}
+	<-done // whichever way: the terminal is gone
+	if _, err := os.Stat(filepath.Join(server.Dir, "survived")); err == nil {
+		t.Error("the program went on to its end")
+	}
+}
+
 func TestEndOfContextEndsTheCommand(t *testing.T) {
 	server := tunneltest.Start(t)
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"okteto/cli/state"
 	"okteto/cli/terminal"
 	"okteto/cli/ui"
 )
@@ -23,6 +24,7 @@ func (u *up) command(ctx context.Context) error {
 	if u.Command == nil {
 		command = terminal.Quote(u.target.Dev.Argv())
 	}
+	u.endOther(ctx, terminalID(command))
 	switch {
 	case u.Detached:
 		return u.background(ctx, command)
@@ -100,6 +102,27 @@ func (u *up) terminal(command string, streams ui.Streams) terminal.Options {
 func terminalID(command string) string {
 	sum := sha256.Sum256([]byte(command))
 	return "up-" + hex.EncodeToString(sum[:8])
+}
+
+// terminalFile remembers the terminal of the last command.
+const terminalFile = "terminal"
+
+// endOther ends the terminal of an earlier `up` that was killed, if that ran
+// another command: this one's own is found again instead.
+func (u *up) endOther(ctx context.Context, id string) {
+	last, err := os.ReadFile(u.env.Path(terminalFile))
+	if err == nil && string(last) != id {
+		client, err := u.connect(ctx)
+		if err == nil {
+			err = terminal.End(ctx, client, string(last))
+		}
+		if err != nil {
+			u.log.Warn("cannot end the last command", "err", err)
+		}
+	}
+	if err := state.WriteFile(u.env.Path(terminalFile), []byte(id)); err != nil {
+		u.log.Warn("cannot remember the terminal", "err", err)
+	}
 }
 
 // logWriter makes log records of lines.
