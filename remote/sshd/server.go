@@ -99,7 +99,7 @@ func (s *Server) sessionOptions() session.Options {
 		WorkDir: o.WorkDir, Busybox: o.Busybox, AppletDirs: appletDirs(o),
 		AcceptEnv:  append(session.DefaultAcceptEnv(), o.AcceptEnv...),
 		LoginShell: o.LoginShell, Subsystems: subsystems, Self: self,
-		Silence:       500 * time.Millisecond,
+		Silence:       time.Second,
 		TerminalGrace: o.TerminalGrace, MaxTerminals: o.MaxTerminals, TerminalBuffer: o.TerminalBuffer,
 		Log: o.Log, Metrics: session.NewMetrics(s.registry),
 	}
