@@ -197,6 +197,10 @@ func (u *up) supervise(ctx context.Context, activation *workload.Activation) {
 				pause = firstPause
 				break
 			}
+			if errors.Is(err, workload.ErrDeactivated) && ctx.Err() == nil {
+				u.gone(errDeactivated)
+				return
+			}
 			if errors.Is(err, workload.ErrNotFound) && ctx.Err() == nil && !isPodWait(change) {
 				u.gone(err)
 				return
