@@ -43,8 +43,6 @@ type Engine struct {
 	track   *tracker
 	metrics *metrics
 	halts   *halts
-	// sets only read index ids; the model has its own.
-	sets map[string]*db.FileSet
 
 	started chan struct{} // closed when the model runs its folders
 	once    sync.Once
@@ -56,7 +54,7 @@ func New(c Config) (*Engine, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}, sets: map[string]*db.FileSet{}}
+	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}}
 	for _, dir := range []string{c.Home, c.DataDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make sync home: %w", err)
@@ -104,9 +102,6 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 			// The folder will be in an error state; the others work.
 			e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
 		}
-		if e.sets[f.ID], err = db.NewFileSet(f.ID, e.db); err != nil {
-			return fmt.Errorf("open sync database of %s: %w", f.ID, err)
-		}
 		if err := e.guardStart(f); err != nil {
 			return err
 		}
@@ -139,7 +134,6 @@ func (e *Engine) assemble() error {
 	}
 	e.link.promote = newPromoter(e.model, e.log)
 	e.metrics = newMetrics(e.cfg.Folders)
-	e.link.clusterConfig = e.clusterConfig
 	e.track = newTracker(e)
 	e.tree = suture.New("engine", svcutil.SpecWithDebugLogger(logger.DefaultLogger))
 	for _, f := range e.cfg.Folders {

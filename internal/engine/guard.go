@@ -139,7 +139,11 @@ func (e *Engine) guardStart(f Folder) error {
 	if !f.GuardRoot || e.halts.get(f.ID) != "" {
 		return nil
 	}
-	snap, err := e.sets[f.ID].Snapshot()
+	set, err := db.NewFileSet(f.ID, e.db)
+	if err != nil {
+		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
+	}
+	snap, err := set.Snapshot()
 	if err != nil {
 		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
 	}

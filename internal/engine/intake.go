@@ -12,6 +12,7 @@ type stage int
 const (
 	stageSettling stage = iota // complete; rests a moment for what follows at once
 	stageRemoved               // gone; rests a moment, since many editors write anew
+	stageNewDir                // a new directory; rests until what is made in it is known
 	stageUnsure                // changed; the system does not tell when it is closed
 	stageOpen                  // being written
 	stages                     // how many there are
@@ -20,6 +21,10 @@ const (
 // unsureRest is how long a file rests on systems that do not tell when it is
 // closed: longer than the pause between two writes of one save.
 const unsureRest = 15 * time.Millisecond
+
+// newDirRest is how long a new directory rests: it can only be scanned with all
+// that is in it, and what is made in it at once must be known to be unfinished.
+const newDirRest = 16 * time.Millisecond
 
 // intake holds paths back until they are worth scanning: at once for complete
 // files, after a rest for the others. It is a plain state machine; its owner
@@ -31,6 +36,8 @@ type intake struct {
 	items   map[string]*waiting
 	queues  [stages][]entry
 	open    int // items in stageOpen
+	// isOpen asks the system whether a file is still open for writing.
+	isOpen func(path string) bool
 }
 
 type waiting struct {
@@ -39,6 +46,7 @@ type waiting struct {
 	since time.Time // first change that no scan has seen
 	at    time.Time // latest change
 	tree  bool      // everything below must be scanned
+	fresh bool      // made just now: half of it is worth nothing
 }
 
 type entry struct {
@@ -54,11 +62,12 @@ type due struct {
 	removed   bool
 }
 
-func newIntake(o WatchOptions) *intake {
-	in := &intake{items: map[string]*waiting{}, maxOpen: o.MaxHold}
+func newIntake(o WatchOptions, isOpen func(string) bool) *intake {
+	in := &intake{isOpen: isOpen, items: map[string]*waiting{}, maxOpen: o.MaxHold}
 	in.rest = [stages]time.Duration{
 		stageSettling: o.Settle,
 		stageRemoved:  o.DeleteHold,
+		stageNewDir:   newDirRest,
 		stageUnsure:   unsureRest,
 		stageOpen:     o.Quiet,
 	}
@@ -74,6 +83,9 @@ func (in *intake) add(c change, now time.Time) {
 	}
 	item.at = now
 	switch c.op {
+	case opCreated:
+		item.fresh = true
+		in.move(c.path, item, stageOpen, now)
 	case opModified:
 		in.move(c.path, item, stageOpen, now)
 	case opAttributes:
@@ -84,6 +96,8 @@ func (in *intake) add(c change, now time.Time) {
 		in.move(c.path, item, stageUnsure, now)
 	case opRemoved:
 		in.move(c.path, item, stageRemoved, now)
+	case opNewDir:
+		in.move(c.path, item, stageNewDir, now)
 	case opTree:
 		item.tree = true
 		in.move(c.path, item, stageSettling, now)
@@ -145,7 +159,7 @@ func (in *intake) take(now time.Time) []due {
 			in.queues[s] = q[1:]
 			path := q[0].path
 			item := in.items[path]
-			if again := in.putOff(stage(s), item, now); !again.IsZero() {
+			if again := in.putOff(stage(s), path, item, now); !again.IsZero() {
 				in.queues[s] = append(in.queues[s], entry{path, again})
 				continue
 			}
@@ -159,17 +173,40 @@ func (in *intake) take(now time.Time) []due {
 	return out
 }
 
+// Factors for files that were made just now.
+const (
+	// freshHold times maxOpen is how long such a file may be written.
+	freshHold = 30
+	// freshQuiet times the rest of stageOpen is how long it must be quiet while
+	// it stays open.
+	freshQuiet = 5
+)
+
 // putOff says until when a path whose turn has come must wait longer; zero: no
-// longer. A file that has changed since, or is still open, waits until it has
-// been quiet, but never longer than maxOpen after its first change.
-func (in *intake) putOff(s stage, item *waiting, now time.Time) time.Time {
-	if item.due.After(now) {
-		if s == stageOpen && now.Sub(item.since) >= in.maxOpen {
-			return time.Time{}
+// longer. A file that is being written waits until it is closed, or, if that
+// takes long, as for logs, until its time is over.
+func (in *intake) putOff(s stage, path string, item *waiting, now time.Time) time.Time {
+	if s != stageOpen {
+		if item.due.After(now) {
+			return item.due
 		}
-		return item.due
+		return time.Time{}
 	}
-	return time.Time{}
+	limit := in.maxOpen
+	if item.fresh {
+		limit *= freshHold
+	}
+	switch {
+	case now.Sub(item.since) >= limit:
+		return time.Time{}
+	case item.due.After(now):
+		return item.due
+	case !in.isOpen(path):
+		return time.Time{} // closed without our knowing
+	case item.fresh && now.Sub(item.at) >= freshQuiet*in.rest[stageOpen]:
+		return time.Time{}
+	}
+	return now.Add(in.rest[stageOpen])
 }
 
 // hurry makes everything due that is not being written.
@@ -201,6 +238,23 @@ func (in *intake) openBelow(path string) bool {
 	}
 	return false
 }
+
+// busyBelow reports whether anything below path waits; it looks at no more than
+// busyLimit items, since in a storm something always does.
+func (in *intake) busyBelow(path string) bool {
+	if len(in.items) > busyLimit {
+		return false
+	}
+	prefix := path + string(filepath.Separator)
+	for p := range in.items {
+		if p == path || strings.HasPrefix(p, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+const busyLimit = 256
 
 // reset forgets everything, for a full scan finds it all.
 func (in *intake) reset() {

@@ -8,7 +8,8 @@ import (
 )
 
 func testIntake() (*intake, time.Time) {
-	return newIntake(WatchOptions{}.withDefaults()), time.Unix(1000, 0)
+	closed := func(string) bool { return false }
+	return newIntake(WatchOptions{}.withDefaults(), closed), time.Unix(1000, 0)
 }
 
 func names(items []due) []string {
@@ -34,7 +35,7 @@ func TestIntakeHoldsEachStageForItsTime(t *testing.T) {
 		{"open", []op{opModified}, o.Quiet},
 		{"attributes of an open file", []op{opModified, opAttributes}, o.Quiet},
 		{"no word about closing", []op{opChanged}, unsureRest},
-		{"new folder", []op{opNewDir}, o.Settle},
+		{"new folder", []op{opNewDir}, newDirRest},
 	} {
 		in, now := testIntake()
 		for _, op := range test.ops {
@@ -73,6 +74,35 @@ func TestIntakeWaitsForQuietButNotForEver(t *testing.T) {
 		}
 	}
 	t.Errorf("a file that is written without end was never due")
+}
+
+// A file that is still open is not taken for complete because it is quiet.
+func TestIntakeAsksWhetherAFileIsOpen(t *testing.T) {
+	o := WatchOptions{}.withDefaults()
+	for _, test := range []struct {
+		op    op
+		after time.Duration // when an open file that nobody writes is taken
+	}{
+		{opModified, o.MaxHold},
+		{opCreated, freshQuiet * o.Quiet},
+	} {
+		in, start := testIntake()
+		in.isOpen = func(string) bool { return true }
+		in.add(change{"f", test.op}, start)
+		for now := start; ; now = now.Add(o.Quiet / 4) {
+			if got := in.take(now); len(got) == 0 {
+				if now.Sub(start) > test.after+o.Quiet {
+					t.Errorf("op %d: not taken after %v", test.op, now.Sub(start))
+					break
+				}
+				continue
+			}
+			if now.Sub(start) < test.after {
+				t.Errorf("op %d: taken after %v, before %v", test.op, now.Sub(start), test.after)
+			}
+			break
+		}
+	}
 }
 
 func TestIntakeCostsOneEntryForAFileWrittenWithoutEnd(t *testing.T) {

@@ -47,9 +47,7 @@ type link struct {
 	log     *slog.Logger
 
 	onConnect func()
-	// clusterConfig is what a peer is told about our folders.
-	clusterConfig func(protocol.DeviceID) *protocol.ClusterConfig
-	listener      net.Listener // nil: only dial
+	listener  net.Listener // nil: only dial
 
 	mu sync.Mutex
 	// mu protects the following.

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/syncthing/syncthing/lib/connections"
@@ -189,43 +188,14 @@ func forIndex(f protocol.FileInfo) protocol.FileInfo {
 	return f
 }
 
-// announce tells the peer about our folders at once; the model would do so a
-// second later (scheduleConnectionPromotion in model.go).
-func (c *pumpedConn) announce(cm *protocol.ClusterConfig) {
-	ours := *cm
-	c.Connection.ClusterConfig(cm, nil)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ours, c.announced = &ours, true
-	c.beginLocked()
-}
-
-// ClusterConfig notes what the model tells the peer about ourselves. Its first
-// message is dropped if it only says again what was announced.
+// ClusterConfig notes what the model tells the peer about ourselves.
 func (c *pumpedConn) ClusterConfig(cm *protocol.ClusterConfig, passwords map[string]string) {
 	ours := *cm
-	c.mu.Lock()
-	repeated := c.announced && c.sameFolders(c.ours, &ours)
-	c.announced = false
-	c.mu.Unlock()
-	if repeated {
-		return
-	}
 	c.Connection.ClusterConfig(cm, passwords)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ours = &ours
 	c.beginLocked()
-}
-
-// sameFolders compares what a peer acts on: which folders run, and with which
-// index.
-func (c *pumpedConn) sameFolders(a, b *protocol.ClusterConfig) bool {
-	return slices.EqualFunc(a.Folders, b.Folders, func(x, y protocol.Folder) bool {
-		mineX, _ := indexOf(a, x.ID, c.me)
-		mineY, _ := indexOf(b, y.ID, c.me)
-		return x.ID == y.ID && x.Paused == y.Paused && x.ReadOnly == y.ReadOnly && mineX.IndexID == mineY.IndexID
-	})
 }
 
 // received notes what the peer told us, before the model acts on it.

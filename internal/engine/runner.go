@@ -63,7 +63,7 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 	raw, _ := e.wrapper.Folder(f.ID)
 	r := &folderRunner{
 		e: e, f: f, log: e.log.With("folder", f.ID),
-		in: newIntake(e.cfg.Watch), source: watchTree, fs: raw.Filesystem(nil),
+		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil),
 		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
 		stateChanged: make(chan struct{}, 1),
 		state:        WatchState{Mode: "off"},

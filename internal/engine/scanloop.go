@@ -26,6 +26,13 @@ const (
 	guardBurst = guardRoot
 	guardRest  = 100 * time.Millisecond
 	guardHold  = 3 * time.Second
+	// treeHold times MaxHold is how long a file that is being written may hold
+	// back the new folder it is in, which can only be scanned as a whole.
+	treeHold = 5
+	// heldPoll is how often what is held is looked at again.
+	heldPoll = 10 * time.Millisecond
+	// busyHold is how long a new folder may wait for what is made in it.
+	busyHold = 50 * time.Millisecond
 	// scanRetryMin and scanRetryMax space out scans of a folder in error.
 	scanRetryMin = time.Second
 	scanRetryMax = 30 * time.Second
@@ -174,10 +181,10 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 	if batch, held = r.takeGuarded(s, now, held); batch == nil {
 		return held
 	}
-	if r.in.open > 0 {
+	if len(r.in.items) > 0 {
 		free := batch[:0:0]
 		for _, d := range batch {
-			if now.Sub(d.since) < r.e.cfg.Watch.MaxHold && r.in.openBelow(r.scanRoot(d.path)) {
+			if r.hold(d, now) {
 				s.backlog.add(d)
 				held = true
 				continue
@@ -190,6 +197,17 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 		r.run(ctx, s, batch, false)
 	}
 	return held
+}
+
+// hold reports whether a path must wait because its scan would cover files that
+// are being written: a new directory can only be scanned with all that is in it.
+func (r *folderRunner) hold(d due, now time.Time) bool {
+	waited := now.Sub(d.since)
+	if waited >= treeHold*r.e.cfg.Watch.MaxHold {
+		return false
+	}
+	root := r.scanRoot(d.path)
+	return r.in.openBelow(root) || (root != d.path && waited < busyHold && r.in.busyBelow(root))
 }
 
 // takeGuarded takes the next batch. A burst of removals is held until it is
@@ -379,7 +397,7 @@ func (r *folderRunner) wait(s *scanState, now time.Time, rescan time.Time, held 
 		earlier(s.fullAt)
 	}
 	if held {
-		earlier(now.Add(r.e.cfg.Watch.MaxHold / 50))
+		earlier(now.Add(heldPoll))
 	}
 	return max(time.Until(next), 0)
 }

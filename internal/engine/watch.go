@@ -15,6 +15,8 @@ const (
 	opComplete op = iota
 	// opAttributes: mode or times changed; the content may still be written.
 	opAttributes
+	// opCreated: a file was made, and is probably being written.
+	opCreated
 	// opModified: written to, and not closed yet.
 	opModified
 	// opChanged: changed somehow, on systems that do not tell when a file is

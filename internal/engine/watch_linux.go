@@ -127,7 +127,7 @@ func (w *inotify) addBelow(dir string, news bool) {
 // watched.
 func (w *inotify) found(path string, kind fs.FileMode) op {
 	if kind.IsRegular() && openForWriting(filepath.Join(w.root, path)) {
-		return opModified
+		return opCreated
 	}
 	return opComplete
 }
@@ -213,7 +213,7 @@ func (w *inotify) created(path string) op {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
 		return opComplete
 	}
-	return opModified
+	return opCreated
 }
 
 func (w *inotify) handleDir(path string, mask uint32) {
