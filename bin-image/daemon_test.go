@@ -91,6 +91,7 @@ func TestReset(t *testing.T) {
 		o.Args = append(args, o.Args...)
 		c := sandbox.Start(t, o)
 		ready(c)
+		logs(t, c, "Completed initial scan")
 		c.Stop()
 		return c.Log()
 	}

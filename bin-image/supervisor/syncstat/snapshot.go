@@ -24,14 +24,18 @@ type Folder struct {
 	ID string
 	// Path of the root in the pod.
 	Path string
-	// State in Syncthing's words, "unknown" if the daemon does not answer.
+	// State in Syncthing's words, or StateUnknown.
 	State string
 	// PullErrors is the number of items that cannot be written.
 	PullErrors int64
 }
 
-// StateError is the state of a folder that has been stopped.
-const StateError = "error"
+const (
+	// StateError is the state of a folder that has been stopped.
+	StateError = "error"
+	// StateUnknown is that of a folder that the daemon tells nothing about.
+	StateUnknown = "unknown"
+)
 
 // Source makes snapshots. Safe for concurrent use.
 type Source struct {
@@ -73,7 +77,7 @@ func (s *Source) ask(ctx context.Context) []Folder {
 			PullErrors int64
 		}
 		if s.client.Get(ctx, "/rest/db/status", url.Values{"folder": {f.ID}}, &status) != nil || status.State == "" {
-			status.State = "unknown"
+			status.State = StateUnknown
 		}
 		folders = append(folders, Folder{ID: f.ID, Path: f.Path, State: status.State, PullErrors: status.PullErrors})
 	}

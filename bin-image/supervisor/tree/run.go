@@ -146,14 +146,14 @@ func (s *supervisor) checks(ctx context.Context) []health.Check {
 		})
 	}
 	for _, f := range s.syncState.Folders(ctx) {
-		check := health.Check{Name: "folder " + f.ID, OK: true, Message: f.State}
+		check := health.Check{Name: "folder " + f.ID, OK: f.State != syncstat.StateUnknown, Message: f.State}
 		switch {
 		case f.State == syncstat.StateError:
 			check.OK, check.Message = false, "stopped, see the log"
 		case f.PullErrors > 0:
 			check.OK, check.Message = false, fmt.Sprintf("%d items cannot be written, see the log", f.PullErrors)
 		}
-		if !check.OK {
+		if !check.OK && f.State != syncstat.StateUnknown {
 			if cause := diskFull(f.Path, s.opts.DataDir); cause != nil {
 				check.Message += " (" + cause.ID + ")"
 			}
