@@ -183,8 +183,12 @@ func (e *Engine) serve(ctx context.Context) error {
 	done := e.tree.ServeBackground(ctx)
 	if e.cfg.GUIAddress != "" {
 		if err := e.startREST(ctx); err != nil {
+			stopped := ctx.Err() != nil
 			cancel(err)
 			<-done
+			if stopped {
+				return nil
+			}
 			return err
 		}
 	}

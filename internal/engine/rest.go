@@ -38,8 +38,17 @@ func (e *Engine) startREST(ctx context.Context) error {
 		logger.NewRecorder(logger.DefaultLogger, logger.LevelDebug, maxSystemLog, firstSystemLog),
 		true, db.NewMiscDataNamespace(e.db))
 	e.tree.Add(service)
-	if err := service.WaitForStart(); err != nil {
-		return fmt.Errorf("serve sync REST interface on %s: %w", e.cfg.GUIAddress, err)
+	// A service that is never started, because the engine is told to stop first,
+	// never says that it has.
+	up := make(chan error, 1)
+	go func() { up <- service.WaitForStart() }()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case err := <-up:
+		if err != nil {
+			return fmt.Errorf("serve sync REST interface on %s: %w", e.cfg.GUIAddress, err)
+		}
 	}
 	return e.openEventBuffers(ctx)
 }
