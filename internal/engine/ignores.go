@@ -81,3 +81,19 @@ func expandIgnores(root, name string, seen map[string]bool) ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// isIgnoreFile reports whether a path holds ignore patterns: .stignore or what
+// it includes.
+func (r *folderRunner) isIgnoreFile(path string) bool {
+	if path == contract.IgnoreFile {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.matcher.Lines() {
+		if name, ok := strings.CutPrefix(line, "#include "); ok && filepath.Clean(strings.TrimSpace(name)) == path {
+			return true
+		}
+	}
+	return false
+}

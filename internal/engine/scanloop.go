@@ -10,8 +10,6 @@ import (
 	"github.com/syncthing/syncthing/lib/model"
 	"github.com/syncthing/syncthing/lib/osutil"
 	"github.com/syncthing/syncthing/lib/protocol"
-
-	"okteto/internal/contract"
 )
 
 const (
@@ -129,22 +127,6 @@ func (r *folderRunner) take(s *scanState, c change, now time.Time) {
 	default:
 		r.in.add(c, now)
 	}
-}
-
-// isIgnoreFile reports whether a path holds ignore patterns: .stignore or what
-// it includes.
-func (r *folderRunner) isIgnoreFile(path string) bool {
-	if path == contract.IgnoreFile {
-		return true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, line := range r.matcher.Lines() {
-		if name, ok := strings.CutPrefix(line, "#include "); ok && filepath.Clean(strings.TrimSpace(name)) == path {
-			return true
-		}
-	}
-	return false
 }
 
 // nextRescan is when the next full scan is due; zero: never.
