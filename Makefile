@@ -127,7 +127,8 @@ bench-sync: install ## the synchronization of two folders here, beside tar and r
 
 .PHONY: bench-agents
 bench-agents: install build ## start-up time, memory and idle CPU of the agents
-	@go test -tags $(TAGS) -run '^$$' -bench . -benchtime 1x ./e2e/bench/agents
+	@go test -tags $(TAGS) -run '^$$' -bench Start -benchtime 7x ./e2e/bench/agents
+	@go test -tags $(TAGS) -run '^$$' -bench Idle -benchtime 1x ./e2e/bench/agents
 
 ##@ The cluster
 

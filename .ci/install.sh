@@ -30,6 +30,7 @@ need openssh-server sshd # the reference that the SSH server is compared with
 need prometheus promtool
 need prometheus prometheus
 need procps ps
+need busybox-static busybox # what the agents run on in the tests
 need iproute2 ip
 if ! docker info >/dev/null 2>&1; then
   need docker.io docker
