@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -67,7 +68,10 @@ func metric(tb testing.TB, s *sshkit.Server, series string) string {
 	tb.Helper()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", filepath.Join(s.Dir, "m.sock")) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", filepath.Join(s.Dir, "m.sock"))
+		},
 	}}
 	resp, err := client.Get("http://server/metrics")
 	if err != nil {

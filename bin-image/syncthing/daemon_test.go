@@ -1,9 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -79,13 +79,12 @@ const originalConfig = `<configuration version="VERSION">
 
 // daemon is the pod's end as the contract places it, in a process of its own.
 type daemon struct {
-	t                     *testing.T
-	home, data, folder    string
-	identity              identity.Environment
-	listen, gui           string
-	process               *exec.Cmd
-	log                   *bytes.Buffer
-	localCert, remoteCert tls.Certificate
+	t                  *testing.T
+	home, data, folder string
+	identity           identity.Environment
+	listen, gui        string
+	process            *exec.Cmd
+	log                *bytes.Buffer
 }
 
 func newDaemon(t *testing.T, version int) *daemon {

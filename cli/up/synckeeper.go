@@ -211,17 +211,17 @@ func (k *syncKeeper) change(set func()) {
 	k.changed = make(chan struct{})
 }
 
-func (k *syncKeeper) get() (*filesync.Daemon, error, <-chan struct{}) {
+func (k *syncKeeper) get() (daemon *filesync.Daemon, changed <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.daemon, k.err, k.changed
+	return k.daemon, k.changed, k.err
 }
 
 // wait reports how far both sides are and returns when both sides are equal, or all that can be is. failFast also
 // returns when the daemon cannot be started.
 func (k *syncKeeper) wait(ctx context.Context, failFast bool, report func(string)) error {
 	for {
-		daemon, err, changed := k.get()
+		daemon, changed, err := k.get()
 		if daemon != nil {
 			// A seed may take longer than the daemon would wait for the pod.
 			if err := k.waitOpen(ctx, report); err != nil {

@@ -255,10 +255,3 @@ func (in *intake) busyBelow(path string) bool {
 }
 
 const busyLimit = 256
-
-// reset forgets everything, for a full scan finds it all.
-func (in *intake) reset() {
-	in.items = map[string]*waiting{}
-	in.queues = [stages][]entry{}
-	in.open = 0
-}

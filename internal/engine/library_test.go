@@ -1,13 +1,12 @@
 package engine
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"os"
 )
 
 // What we rely on in Syncthing's source. An upgrade that changes one of these

@@ -95,7 +95,6 @@ type pumpedConn struct {
 	mu sync.Mutex // held while sending, so that sequences stay in order
 	// mu protects the following.
 	sent         map[string]int64 // folder → highest sequence sent; absent: not begun
-	announced    bool             // ClusterConfig of ours that the model's first would repeat
 	ours, theirs *protocol.ClusterConfig
 }
 

@@ -215,12 +215,14 @@ func (r *folderRunner) takeGuarded(s *scanState, now time.Time, held bool) ([]du
 	return s.backlog.take(max(scanBatch, len(s.backlog.items))), held
 }
 
-// scanRoot is what the engine really scans for a path: the topmost directory
-// above it that is not in the database.
+// scanRoot is what must be scanned for a path: the topmost directory above it
+// that the database does not know, or knows as deleted. The library finds the
+// former itself, but takes the latter for known, and would announce a file in a
+// folder that is gone: the peer then makes a folder of its own.
 func (r *folderRunner) scanRoot(path string) string {
 	root := path
 	for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
-		if _, ok, err := r.current(dir); err != nil || ok {
+		if known, ok, err := r.current(dir); err != nil || (ok && !known.IsDeleted()) {
 			break
 		}
 		root = dir
@@ -257,7 +259,7 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 	for _, d := range batch {
 		if d.tree || r.differs(d.path) {
 			changed = append(changed, d)
-			paths = append(paths, d.path)
+			paths = append(paths, r.scanRoot(d.path))
 		}
 	}
 	if len(paths) == 0 {

@@ -93,8 +93,14 @@ func TestWatchSeesEveryKindOfChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []change{
-		{"old/deep/file", opComplete}, {"new", opNewDir}, {"new/file", opComplete}, {"link", opComplete}, {"hard", opComplete},
-		{"moving", opRemoved}, {"moved", opTree}, {"old", opRemoved},
+		{"old/deep/file", opComplete},
+		{"new", opNewDir},
+		{"new/file", opComplete},
+		{"link", opComplete},
+		{"hard", opComplete},
+		{"moving", opRemoved},
+		{"moved", opTree},
+		{"old", opRemoved},
 	} {
 		eventually(t, fmt.Sprintf("change %+v", want), func() bool { return r.has(want) })
 	}

@@ -104,8 +104,8 @@ func (w *wire) preferGCM(version string) bool {
 // peekLine returns the length of the client's version line, 0 if it has none.
 func (w *wire) peekLine() int {
 	for {
-		have, err := w.r.Peek(w.r.Buffered() + 1)
-		have, _ = w.r.Peek(w.r.Buffered())
+		_, err := w.r.Peek(w.r.Buffered() + 1)
+		have, _ := w.r.Peek(w.r.Buffered())
 		if i := bytes.IndexByte(have, '\n'); i >= 0 {
 			return i + 1
 		}
