@@ -60,6 +60,7 @@ type due struct {
 	since, at time.Time // first and latest change
 	tree      bool
 	removed   bool
+	newDir    bool
 }
 
 func newIntake(o WatchOptions, isOpen func(string) bool) *intake {
@@ -167,7 +168,10 @@ func (in *intake) take(now time.Time) []due {
 				in.open--
 			}
 			delete(in.items, path)
-			out = append(out, due{path, item.since, item.at, item.tree, stage(s) == stageRemoved})
+			out = append(out, due{
+				path: path, since: item.since, at: item.at, tree: item.tree,
+				removed: stage(s) == stageRemoved, newDir: stage(s) == stageNewDir,
+			})
 		}
 	}
 	return out

@@ -51,6 +51,7 @@ type scanState struct {
 
 type scanResult struct {
 	paths []due
+	later []due // not scanned: something there is being written
 	full  bool
 	err   error
 }
@@ -254,6 +255,7 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 	if err := r.awaitPull(ctx); err != nil {
 		return scanResult{err: err}
 	}
+	batch, later := r.unfinished(batch, time.Now())
 	changed := batch[:0:0]
 	paths := make([]string, 0, len(batch))
 	for _, d := range batch {
@@ -263,13 +265,16 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 		}
 	}
 	if len(paths) == 0 {
-		return scanResult{}
+		if len(later) > 0 {
+			pauseForUnfinished(ctx)
+		}
+		return scanResult{later: later}
 	}
 	err := r.scan(ctx, paths)
 	if err == nil {
 		r.e.track.scanned(r, changed)
 	}
-	return scanResult{paths: changed, err: err}
+	return scanResult{paths: changed, later: later, err: err}
 }
 
 // fullScan also checks the watcher: what a full scan finds the watcher should
@@ -351,6 +356,9 @@ func (s *scanState) flushed(held bool) {
 
 func (r *folderRunner) finished(s *scanState, result scanResult) {
 	s.failure = result.err
+	for _, d := range result.later {
+		s.backlog.add(d)
+	}
 	if result.err == nil {
 		s.retry = scanRetryMin
 		return
