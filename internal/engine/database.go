@@ -107,13 +107,18 @@ func ResetDatabase(dataDir string) error {
 	if err != nil {
 		return fmt.Errorf("reset sync database: %w", err)
 	}
+	found := false
 	for _, entry := range entries {
 		// index-v0.14.0.db is ours and 1.x's, index-v2 is 2.x's.
 		if name := entry.Name(); strings.HasPrefix(name, "index-v") {
+			found = true
 			if err := os.RemoveAll(filepath.Join(dataDir, name)); err != nil {
 				return fmt.Errorf("reset sync database: %w", err)
 			}
 		}
+	}
+	if !found { // as in a new pod: there is nothing to be mistaken for
+		return nil
 	}
 	return noteReset(dataDir)
 }
