@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 
 	"okteto/cli/state"
 	"okteto/cli/terminal"
@@ -42,8 +43,11 @@ func (u *up) foreground(ctx context.Context, command string, tty bool) error {
 	defer u.commanding.Store(false)
 	options := u.terminal(command, u.Streams)
 	options.TTY = tty
-	for {
+	for first := true; ; first = false {
 		code, err := terminal.Run(ctx, options)
+		if first && err == nil && u.Command == nil && leftByFormer(code) && ctx.Err() == nil {
+			continue
+		}
 		switch {
 		case errors.Is(err, terminal.ErrLeft):
 			return nil
@@ -81,6 +85,9 @@ func (u *up) runInBackground(ctx context.Context, command string) {
 	options := u.terminal(command, ui.Streams{Out: out, ErrOut: out})
 	options.TTY = true // so that it outlives its connection
 	code, err := terminal.Run(ctx, options)
+	if err == nil && leftByFormer(code) && ctx.Err() == nil {
+		code, err = terminal.Run(ctx, options)
+	}
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -95,6 +102,13 @@ func (u *up) terminal(command string, streams ui.Streams) terminal.Options {
 		Connect: u.connectSettled, Command: command, ID: terminalID(command),
 		AgentSocket: terminal.AgentSocket(), Streams: streams, Log: u.log, Quiet: true,
 	}
+}
+
+// leftByFormer reports whether the first status that a new `up` sees of its
+// command may be that of an `up` before it: one that is told to end passes TERM on,
+// or hangs up, and the terminal keeps the status for whoever asks next.
+func leftByFormer(code int) bool {
+	return code == 128+int(syscall.SIGTERM) || code == 128+int(syscall.SIGHUP)
 }
 
 // terminalID names the terminal of a command, so that an `up` that begins after

@@ -137,9 +137,14 @@ func TestRefusedWithoutRights(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			s.restored(before)
-			if _, err := s.Client.CoreV1().PersistentVolumeClaims(s.Namespace).Get(t.Context(), "api-okteto", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-				t.Errorf("a claim is left: %v", err)
-			}
+			// A claim goes only when its last pod has gone.
+			s.eventually("the claim to be gone", func(ctx context.Context) error {
+				_, err := s.Client.CoreV1().PersistentVolumeClaims(s.Namespace).Get(ctx, "api-okteto", metav1.GetOptions{})
+				if apierrors.IsNotFound(err) {
+					return nil
+				}
+				return fmt.Errorf("still there, or %w", err)
+			})
 		})
 	}
 	t.Run("no right to read at all", func(t *testing.T) {
