@@ -15,7 +15,6 @@ func newBacklog() backlog { return backlog{items: map[string]due{}} }
 func (b *backlog) add(d due) {
 	if old, ok := b.items[d.path]; ok {
 		d.since = old.since
-		d.removed = d.removed && old.removed
 		d.tree = d.tree || old.tree
 	} else {
 		b.order = append(b.order, d.path)

@@ -297,6 +297,9 @@ func (e *Engine) Scan(ctx context.Context, folder string, paths ...string) error
 		return ctx.Err()
 	case <-e.started:
 	}
+	if len(paths) == 0 {
+		return f.scanAll(ctx)
+	}
 	return f.scan(ctx, paths)
 }
 

@@ -56,7 +56,7 @@ func (e *Engine) Flush(ctx context.Context, folder string) error {
 
 func (r *folderRunner) flush(ctx context.Context) error {
 	if r.watchState().Mode != "events" || !r.probe(ctx) {
-		return r.scan(ctx, nil)
+		return r.scanAll(ctx)
 	}
 	request := flushRequest{done: make(chan error, 1)}
 	select {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/syncthing/syncthing/lib/config"
 	"github.com/syncthing/syncthing/lib/db"
@@ -128,7 +129,8 @@ func (r resumer) CommitConfiguration(_, to config.Configuration) bool {
 			r.e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
 		}
 		runner.noteRoot()
-		runner.renewWatch() // it may hold the old root
+		runner.accept()
+		runner.renewWatch() // it may hold the old root; a full scan follows
 	}
 	return true
 }
@@ -148,17 +150,16 @@ func (e *Engine) guardStart(f Folder) error {
 		return fmt.Errorf("open sync database of %s: %w", f.ID, err)
 	}
 	defer snap.Release()
-	if reason := lostFiles(f.Path, snap); reason != "" {
+	if reason := lossReason(lostFiles(f.Path, snap)); reason != "" {
 		e.log.Warn("folder stopped", "folder", f.ID, "reason", reason)
 		return e.halts.set(f.ID, reason)
 	}
 	return nil
 }
 
-// lostFiles compares the database with the disk and says why the folder should
-// stop; empty: it need not.
-func lostFiles(root string, snap *db.Snapshot) string {
-	had, lost := 0, 0
+// lostFiles compares the database with the disk: how many files there were, and
+// how many of them are gone.
+func lostFiles(root string, snap *db.Snapshot) (had, lost int) {
 	gone := "" // a directory that is gone, with everything below
 	snap.WithHaveTruncated(protocol.LocalDeviceID, func(f protocol.FileInfo) bool {
 		if f.IsDeleted() || f.IsInvalid() || f.IsDirectory() {
@@ -179,9 +180,11 @@ func lostFiles(root string, snap *db.Snapshot) string {
 		}
 		return true
 	})
-	return lossReason(had, lost)
+	return had, lost
 }
 
+// lossReason says why a folder that has lost files should stop; empty: it need
+// not.
 func lossReason(had, lost int) string {
 	switch {
 	case had >= guardRoot && lost == had:
@@ -197,8 +200,26 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// accept has the guards look away until a full scan is done: what is missing
+// now the user has agreed to, and the engine's own scan, which starts with the
+// resumed folder, may not have noted it before the guards look again.
+func (r *folderRunner) accept() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.accepted = true
+}
+
+func (r *folderRunner) isAccepted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.accepted
+}
+
 // guardBatch looks at removals before they are scanned.
 func (r *folderRunner) guardBatch(removed []due) string {
+	if r.isAccepted() {
+		return ""
+	}
 	snap, err := r.e.model.DBSnapshot(r.f.ID)
 	if err != nil {
 		return ""
@@ -230,17 +251,76 @@ func (r *folderRunner) guardBatch(removed []due) string {
 	return lossReason(had, min(lost, had))
 }
 
-// guardFull looks at the whole folder before a full scan.
-func (r *folderRunner) guardFull() string {
+// unreported returns the batch with the removals in it told apart, if its scan
+// would find some that no guard has looked at: a file that was reported as
+// written and is gone since, or one below a directory whose scan is recursive.
+// Those come back as removals, together with what is to be scanned with them.
+func (r *folderRunner) unreported(batch []due, now time.Time) []due {
+	snap, err := r.e.model.DBSnapshot(r.f.ID)
+	if err != nil {
+		return nil
+	}
+	defer snap.Release()
+	gone := map[string]bool{}
+	told := make([]due, len(batch))
+	for i, d := range batch {
+		told[i] = d
+		if d.removed || r.isAccepted() {
+			continue
+		}
+		before := len(gone)
+		snap.WithPrefixedHaveTruncated(protocol.LocalDeviceID, osutil.NormalizedFilename(d.path), func(f protocol.FileInfo) bool {
+			if !f.IsDirectory() && !f.IsDeleted() && !f.IsInvalid() {
+				if path := osutil.NativeFilename(f.Name); missing(filepath.Join(r.f.Path, path)) {
+					gone[path] = true
+				}
+			}
+			return true
+		})
+		if len(gone) > before {
+			told[i].removed, told[i].since, told[i].at = true, now, now
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	for _, d := range batch {
+		delete(gone, d.path)
+	}
+	for path := range gone {
+		told = append(told, due{path: path, removed: true, since: now, at: now})
+	}
+	return told
+}
+
+// guardFull looks at the whole folder before a full scan. It waits until a
+// removal that goes on is over, so as to see it whole.
+func (r *folderRunner) guardFull(ctx context.Context) string {
+	if r.isAccepted() {
+		return ""
+	}
 	if reason := r.rootChanged(); reason != "" {
 		return reason
 	}
-	snap, err := r.e.model.DBSnapshot(r.f.ID)
-	if err != nil {
-		return ""
+	until := time.Now().Add(guardHold)
+	for before := -1; ; {
+		snap, err := r.e.model.DBSnapshot(r.f.ID)
+		if err != nil {
+			return ""
+		}
+		had, lost := lostFiles(r.f.Path, snap)
+		snap.Release()
+		reason := lossReason(had, lost)
+		if reason != "" || lost < guardBurst || lost == before || time.Now().After(until) {
+			return reason
+		}
+		before = lost
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-time.After(guardRest):
+		}
 	}
-	defer snap.Release()
-	return lostFiles(r.f.Path, snap)
 }
 
 // noteRoot remembers which directory the root is.

@@ -53,6 +53,7 @@ type folderRunner struct {
 	lastAt     time.Time // end of the last full scan
 	took       time.Duration
 	root       os.FileInfo // the root as it was when the folder started
+	accepted   bool        // see accept
 }
 
 // changeBuffer is how many observations may wait for the runner; the kernel's
@@ -243,7 +244,7 @@ func (r *folderRunner) scan(ctx context.Context, paths []string) error {
 	r.e.metrics.scanSeconds.WithLabelValues(r.f.ID).Observe(time.Since(started).Seconds())
 	if err == nil && len(paths) == 0 {
 		r.mu.Lock()
-		r.lastAt, r.took = time.Now(), time.Since(started)
+		r.lastAt, r.took, r.accepted = time.Now(), time.Since(started), false
 		r.mu.Unlock()
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {

@@ -42,6 +42,7 @@ type scanState struct {
 	full     bool      // a full scan is due
 	fullAt   time.Time // not before this
 	fullFrom time.Time // since when it is due
+	burst    bool      // removals are held until no more follow
 	running  bool
 	flushing []flushRequest // wait until nothing is due
 	failure  error          // of the latest scan
@@ -150,6 +151,7 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 	if s.running {
 		return false
 	}
+	s.burst = false
 	if s.full && !now.Before(s.fullAt) {
 		if r.in.openBelow(".") && now.Sub(s.fullFrom) < r.e.cfg.Watch.MaxHold {
 			held = true
@@ -161,7 +163,7 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 		}
 	}
 	var batch []due
-	if batch, held = r.takeGuarded(s, now, held); batch == nil {
+	if batch = r.takeGuarded(s, now); batch == nil {
 		return held
 	}
 	if len(r.in.items) > 0 {
@@ -195,25 +197,26 @@ func (r *folderRunner) hold(d due, now time.Time) bool {
 
 // takeGuarded takes the next batch. A burst of removals is held until it is
 // over, and then looked at as a whole.
-func (r *folderRunner) takeGuarded(s *scanState, now time.Time, held bool) ([]due, bool) {
+func (r *folderRunner) takeGuarded(s *scanState, now time.Time) []due {
 	removed, latest := s.backlog.removals()
 	if !r.f.GuardRoot || len(removed) == 0 {
-		return s.backlog.take(scanBatch), held
+		return s.backlog.take(scanBatch)
 	}
 	burst := len(removed)+len(r.in.queues[stageRemoved]) >= guardBurst
 	if burst && now.Sub(latest) < guardRest && now.Sub(removed[0].since) < guardHold {
-		return s.backlog.takeOthers(scanBatch), true
+		s.burst = true
+		return s.backlog.takeOthers(scanBatch)
 	}
 	if reason := r.guardBatch(removed); reason != "" {
 		s.backlog.clear()
 		r.e.halt(r.f.ID, reason)
-		return nil, false
+		return nil
 	}
 	if !burst {
-		return s.backlog.take(scanBatch), held
+		return s.backlog.take(scanBatch)
 	}
 	// The whole burst in one scan, so that it is not looked at in pieces.
-	return s.backlog.take(max(scanBatch, len(s.backlog.items))), held
+	return s.backlog.take(max(scanBatch, len(s.backlog.items)))
 }
 
 // scanRoot is what must be scanned for a path: the topmost directory above it
@@ -242,12 +245,6 @@ func (r *folderRunner) run(ctx context.Context, s *scanState, batch []due, full 
 
 func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) scanResult {
 	if full {
-		if r.f.GuardRoot {
-			if reason := r.guardFull(); reason != "" {
-				r.e.halt(r.f.ID, reason)
-				return scanResult{full: true}
-			}
-		}
 		return scanResult{full: true, err: r.fullScan(ctx)}
 	}
 	// A scan waits for a running pull anyway; by then most of what is in the
@@ -270,6 +267,11 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 		}
 		return scanResult{later: later}
 	}
+	if r.f.GuardRoot {
+		if held := r.unreported(changed, time.Now()); len(held) > 0 {
+			return scanResult{later: append(later, held...)}
+		}
+	}
 	err := r.scan(ctx, paths)
 	if err == nil {
 		r.e.track.scanned(r, changed)
@@ -277,11 +279,22 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 	return scanResult{paths: changed, later: later, err: err}
 }
 
+// scanAll scans the whole folder, unless a guard stops it.
+func (r *folderRunner) scanAll(ctx context.Context) error {
+	if r.f.GuardRoot {
+		if reason := r.guardFull(ctx); reason != "" {
+			r.e.halt(r.f.ID, reason)
+			return model.ErrFolderPaused
+		}
+	}
+	return r.scan(ctx, nil)
+}
+
 // fullScan also checks the watcher: what a full scan finds the watcher should
 // have reported.
 func (r *folderRunner) fullScan(ctx context.Context) error {
 	before := r.sequence()
-	if err := r.scan(ctx, nil); err != nil {
+	if err := r.scanAll(ctx); err != nil {
 		return err
 	}
 	if r.sequence() == before || r.watchState().Mode != "events" || r.probe(ctx) || ctx.Err() != nil {
@@ -345,7 +358,7 @@ func (r *folderRunner) differs(path string) bool {
 // flushed answers those who wait until all is scanned. What is held back, or is
 // still being written, they do not wait for.
 func (s *scanState) flushed(held bool) {
-	if s.running || (len(s.backlog.items) > 0 && !held) {
+	if s.running || s.burst || (len(s.backlog.items) > 0 && !held) {
 		return
 	}
 	for _, request := range s.flushing {
@@ -388,7 +401,7 @@ func (r *folderRunner) wait(s *scanState, now time.Time, rescan time.Time, held 
 	if s.full && !s.running {
 		earlier(s.fullAt)
 	}
-	if held {
+	if held || s.burst {
 		earlier(now.Add(heldPoll))
 	}
 	return max(time.Until(next), 0)

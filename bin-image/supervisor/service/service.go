@@ -5,7 +5,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"syscall"
@@ -41,7 +40,8 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Service implements suture.Service: Serve is one run of the process.
+// Service implements suture.Service: it is served as long as the process is to be
+// kept alive.
 type Service struct {
 	cfg    Config
 	reaper *child.Reaper
@@ -49,7 +49,7 @@ type Service struct {
 	mu     sync.Mutex // protects status
 	status Status
 
-	// Used by Serve only, of which one runs at a time.
+	// Used by Serve only, which runs once at a time.
 	backoff Backoff
 	wait    time.Duration
 	started bool
@@ -79,27 +79,31 @@ func New(reaper *child.Reaper, cfg Config) *Service {
 // String names the service to suture.
 func (s *Service) String() string { return s.cfg.Name }
 
-// ErrEnded is what Serve returns after a run that ended by itself; the reason is
-// in Status and in the log.
-var ErrEnded = errors.New("service ended")
-
-// Serve waits out the backoff, runs the process once and returns. It returns
-// ctx's error if that was the cause, else ErrEnded.
+// Serve keeps the process running until ctx ends, whose error it returns. The
+// reason of each end of the process is in Status and in the log.
 func (s *Service) Serve(ctx context.Context) error {
-	if !s.pause(ctx) {
-		return ctx.Err()
+	for s.pause(ctx) {
+		s.run(ctx)
 	}
+	s.update(func(st *Status) { st.Phase, st.Next = Stopped, time.Time{} })
+	return ctx.Err()
+}
+
+// run starts the process and returns after its end.
+func (s *Service) run(ctx context.Context) {
 	spec := s.cfg.Command(!s.started)
 	before := s.oomKills()
 	out, err := s.startOutput(&spec)
 	if err != nil {
-		return s.failedStart(err)
+		s.failedStart(err)
+		return
 	}
 	process, err := s.reaper.Start(spec)
 	out.started()
 	if err != nil {
 		out.wait()
-		return s.failedStart(err)
+		s.failedStart(err)
+		return
 	}
 	restart := s.started
 	s.started = true
@@ -126,13 +130,9 @@ func (s *Service) Serve(ctx context.Context) error {
 		reason = ReasonStop
 	}
 	s.ended(process, exit, reason)
-	if stopping {
-		return ctx.Err()
-	}
-	return ErrEnded
 }
 
-// pause waits until the next start is due.
+// pause waits until the next start is due. It reports whether there is to be one.
 func (s *Service) pause(ctx context.Context) bool {
 	timer := time.NewTimer(s.wait)
 	defer timer.Stop()
@@ -140,13 +140,12 @@ func (s *Service) pause(ctx context.Context) bool {
 	case <-timer.C:
 		return ctx.Err() == nil
 	case <-ctx.Done():
-		s.update(func(st *Status) { st.Phase, st.Next = Stopped, time.Time{} })
 		return false
 	}
 }
 
 // failedStart notes that there is no process to watch.
-func (s *Service) failedStart(err error) error {
+func (s *Service) failedStart(err error) {
 	cause := s.diagnose()
 	s.wait = s.backoff.Failed(0)
 	s.update(func(st *Status) {
@@ -157,7 +156,6 @@ func (s *Service) failedStart(err error) error {
 		st.Failing = s.backoff.Exhausted()
 	})
 	s.cfg.Log.Error("cannot be started", "err", err, "next", s.wait.String())
-	return ErrEnded
 }
 
 // ended notes the end of a run and when the next one is due.
@@ -180,9 +178,7 @@ func (s *Service) ended(p *child.Process, exit child.Exit, reason Reason) {
 	}
 	s.update(func(st *Status) {
 		st.Phase, st.PID, st.Last, st.Cause = Waiting, 0, &end, nil
-		if reason == ReasonStop {
-			st.Phase = Stopped
-		} else {
+		if reason != ReasonStop {
 			st.Next = time.Now().Add(s.wait)
 		}
 		st.Exits[reason]++
