@@ -499,6 +499,11 @@ func TestEmptiedFolderStopsUntilResumed(t *testing.T) {
 			if side == "pod" {
 				emptied, other = other, emptied
 			}
+			// What comes from the emptied side shows that it is done with what
+			// it has received: no scan is under way.
+			write(t, filepath.Join(emptied, "dir/settled"), "x")
+			eventually(t, "both settled", func() bool { return content(filepath.Join(other, "dir/settled")) == "x" })
+			w.synced(d)
 			// As when a volume is unmounted: all at once.
 			if err := os.Rename(filepath.Join(emptied, "dir"), filepath.Join(t.TempDir(), "away")); err != nil {
 				t.Fatal(err)

@@ -52,7 +52,7 @@ func (e *Engine) ControlHandler(apiKey string) http.Handler {
 		})
 	}
 	handle(pathPeer, func(_ context.Context, r controlRequest) error { return e.SetPeerAddress(r.Peer, r.Address) })
-	handle(pathMode, func(_ context.Context, r controlRequest) error { return e.SetSendOnly(r.Folder, r.SendOnly) })
+	handle(pathMode, func(ctx context.Context, r controlRequest) error { return e.SetSendOnly(ctx, r.Folder, r.SendOnly) })
 	handle(pathOverride, func(_ context.Context, r controlRequest) error {
 		e.Override(r.Folder)
 		return nil

@@ -304,13 +304,30 @@ func (e *Engine) Scan(ctx context.Context, folder string, paths ...string) error
 }
 
 // SetSendOnly switches a folder between one-way and two-way. The folder scans
-// again.
-func (e *Engine) SetSendOnly(folder string, sendOnly bool) error {
+// again, which the guards cannot stop: they look right before, and it returns
+// when that scan is over.
+func (e *Engine) SetSendOnly(ctx context.Context, folder string, sendOnly bool) error {
+	r, ok := e.folders[folder]
+	if !ok {
+		return fmt.Errorf("switch folder: no folder %s", folder)
+	}
+	if r.f.GuardRoot {
+		if reason := r.guardFull(ctx); reason != "" {
+			e.halt(folder, reason)
+		}
+	}
 	kind := config.FolderTypeSendReceive
 	if sendOnly {
 		kind = config.FolderTypeSendOnly
 	}
-	return e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Type = kind })
+	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Type = kind }); err != nil {
+		return err
+	}
+	// A scan of anything waits for the first one.
+	if err := r.scan(ctx, []string{contract.IgnoreFile}); err != nil && !errors.Is(err, model.ErrFolderPaused) {
+		return fmt.Errorf("switch folder %s: %w", folder, err)
+	}
+	return nil
 }
 
 // Override makes this side's content the newest, for a folder that is SendOnly:
