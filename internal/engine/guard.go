@@ -34,6 +34,9 @@ const (
 // halts are the folders that a guard has stopped, with the reason.
 type halts struct {
 	path string
+	// turn is held while a folder is stopped or resumed: a folder that shows as
+	// stopped must not be resumed before it is.
+	turn sync.Mutex
 
 	mu      sync.Mutex
 	reasons map[string]string // protected by mu
@@ -86,6 +89,8 @@ func (h *halts) set(folder, reason string) error {
 // halt stops a folder: nothing is sent or received until Resume.
 func (e *Engine) halt(folder, reason string) {
 	e.log.Warn("folder stopped", "folder", folder, "reason", reason)
+	e.halts.turn.Lock()
+	defer e.halts.turn.Unlock()
 	if err := e.halts.set(folder, reason); err != nil {
 		e.log.Warn("remember stopped folder", "folder", folder, "err", err)
 	}
@@ -100,13 +105,19 @@ func (e *Engine) Resume(ctx context.Context, folder string) error {
 	if _, ok := e.folders[folder]; !ok {
 		return fmt.Errorf("resume: no folder %s", folder)
 	}
-	if e.halts.get(folder) == "" {
-		return nil
-	}
-	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = false }); err != nil {
+	if resumed, err := e.resume(folder); err != nil || !resumed {
 		return err
 	}
 	return e.Scan(ctx, folder)
+}
+
+func (e *Engine) resume(folder string) (bool, error) {
+	e.halts.turn.Lock()
+	defer e.halts.turn.Unlock()
+	if e.halts.get(folder) == "" {
+		return false, nil
+	}
+	return true, e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = false })
 }
 
 // resumer notices that a stopped folder is told to go on, by Resume or over the

@@ -226,8 +226,28 @@ func (r *folderRunner) watchState() WatchState {
 	return r.state
 }
 
-// scan runs in the caller's goroutine; the folder serializes scans and pulls.
+// errStopping is the answer of a folder that is about to be started anew, with
+// another configuration.
+var errStopping = errors.New("folder is stopping")
+
+// scan runs in the caller's goroutine; the folder serializes scans and pulls. A
+// folder that is just being started anew is waited for.
 func (r *folderRunner) scan(ctx context.Context, paths []string) error {
+	const pause, patience = 10 * time.Millisecond, 5 * time.Second
+	for until := time.Now().Add(patience); ; {
+		err := r.scanOnce(ctx, paths)
+		if !errors.Is(err, errStopping) || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (r *folderRunner) scanOnce(ctx context.Context, paths []string) error {
 	started := time.Now()
 	subs := make([]string, len(paths))
 	for i, path := range paths {
@@ -248,7 +268,7 @@ func (r *folderRunner) scan(ctx context.Context, paths []string) error {
 		r.mu.Unlock()
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		return errors.New("folder is stopping")
+		return errStopping
 	}
 	return err
 }
