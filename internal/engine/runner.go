@@ -11,6 +11,7 @@ import (
 
 	stfs "github.com/syncthing/syncthing/lib/fs"
 	"github.com/syncthing/syncthing/lib/ignore"
+	"github.com/syncthing/syncthing/lib/model"
 
 	"okteto/internal/contract"
 )
@@ -236,7 +237,7 @@ func (r *folderRunner) scan(ctx context.Context, paths []string) error {
 	const pause, patience = 10 * time.Millisecond, 5 * time.Second
 	for until := time.Now().Add(patience); ; {
 		err := r.scanOnce(ctx, paths)
-		if !errors.Is(err, errStopping) || time.Now().After(until) {
+		if !errors.Is(err, errStopping) && !errors.Is(err, model.ErrFolderNotRunning) || time.Now().After(until) {
 			return err
 		}
 		select {
