@@ -72,6 +72,139 @@ func TestTerminalEndedWhileAwayTellsItsStatus(t *testing.T) {
 	sshkit.Await(t, "forgotten", func() bool { return metric(t, s, `okteto_remote_terminals{state="detached"}`) == "0" })
 }
 
+func seen(client string, n int) string {
+	return fmt.Sprintf("%s=%s:%d", contract.EnvTerminalSeen, client, n)
+}
+
+// detached waits until the terminal knows that its client is gone.
+func detached(t *testing.T, s *sshkit.Server) {
+	t.Helper()
+	sshkit.Await(t, "detached", func() bool { return metric(t, s, `okteto_remote_terminals{state="detached"}`) == "1" })
+}
+
+// TestTerminalGoesOnWhereItsClientWas shows that a client which tells how much
+// output it has had loses nothing and gets nothing twice.
+func TestTerminalGoesOnWhereItsClientWas(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	dir := t.TempDir()
+	step := func(i int) string { return filepath.Join(dir, fmt.Sprint(i)) }
+	const lines = 2000
+	command := fmt.Sprintf("for i in 0 1 2 3; do while [ ! -e %s/$i ]; do sleep 0.01; done; seq -f \"$i:%%g\" %d; done; exit 4", dir, lines)
+	var want0 strings.Builder
+	for i := range 4 {
+		for n := range lines {
+			fmt.Fprintf(&want0, "%d:%d\r\n", i, n+1)
+		}
+	}
+	var got string
+	for i := range 4 {
+		c := s.Dial(t)
+		x := terminalOn(t, c, nil, named("t"), seen("me", len(got)))
+		x.run(command)
+		write(t, step(i), nil)
+		if i == 3 {
+			want(t, "end", fmt.Sprint(x.wait()), "Process exited with status 4")
+			got += x.output()
+			break
+		}
+		// Lost in the middle of the output, or after it.
+		x.expect(fmt.Sprintf("%d:%d\r", i, 1+i*(lines-1)/2))
+		_ = c.Conn.Close()
+		_ = x.wait()
+		got += x.output()
+		detached(t, s)
+	}
+	want(t, "output", got, want0.String())
+}
+
+// TestTerminalsStatusIsItsOwnClients shows that a new client does not get the
+// end of the program that the client before it has told to end.
+func TestTerminalsStatusIsItsOwnClients(t *testing.T) {
+	oursOnly(t)
+	for _, sig := range []ssh.Signal{ssh.SIGTERM, ssh.SIGHUP} {
+		for _, slow := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, slow %v", sig, slow), func(t *testing.T) {
+				s := startOurs(t)
+				command := "echo run:$$; exec sleep 600"
+				if slow { // takes its time to end
+					command = "trap 'sleep 1; exit 143' TERM HUP; echo run:$$; while :; do sleep 0.1; done"
+				}
+				first := s.Dial(t)
+				x := terminalOn(t, first, nil, named("t"), seen("first", 0))
+				x.run(command)
+				pid := x.expect(`run:(\d+)`)[1]
+				if err := x.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				_ = x.Session.Close()
+				_ = first.Conn.Close()
+
+				second := s.Dial(t)
+				y := terminalOn(t, second, nil, named("t"), seen("second", 0))
+				y.run("echo run:$$; exit 5")
+				if again := y.expect(`run:(\d+)`)[1]; again == pid {
+					t.Error("the new client got the old program")
+				}
+				want(t, "end", fmt.Sprint(y.wait()), "Process exited with status 5")
+			})
+		}
+	}
+}
+
+// TestTerminalThatEndedAloneIsNotANewClients is the same without a signal.
+func TestTerminalThatEndedAloneIsNotANewClients(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	file := filepath.Join(t.TempDir(), "done")
+	first := s.Dial(t)
+	x := terminalOn(t, first, nil, named("t"), seen("first", 0))
+	x.run("echo one; while [ ! -e " + file + " ]; do sleep 0.02; done; exit 9")
+	x.expect("one")
+	_ = first.Conn.Close()
+	detached(t, s)
+	// It runs: a new client takes it over.
+	second := s.Dial(t)
+	y := terminalOn(t, second, nil, named("t"), seen("second", 0))
+	y.run("echo two")
+	y.expect("one")
+	_ = second.Conn.Close()
+	detached(t, s)
+	write(t, file, nil)
+	sshkit.Await(t, "ended", func() bool { return metric(t, s, `okteto_remote_sessions_active{kind="pty-exec"}`) == "0" })
+	z := terminalOn(t, s.Dial(t), nil, named("t"), seen("third", 0))
+	z.run("echo three")
+	want(t, "end", fmt.Sprint(z.wait()), "<nil>")
+	want(t, "output", z.output(), "three\r\n")
+}
+
+// TestReplacedClientDoesNotReachTheTerminal shows that what a client asks for
+// after another has taken its place changes nothing.
+func TestReplacedClientDoesNotReachTheTerminal(t *testing.T) {
+	oursOnly(t)
+	s := startOurs(t)
+	raw := s.RawDial(t).Open("session", 1<<20, nil)
+	raw.Request("env", true, ssh.Marshal(struct{ N, V string }{contract.EnvTerminal, "t"}))
+	raw.Next()
+	raw.Request("pty-req", true, ptyRequest(80, 24, 0, 0))
+	raw.Next()
+	raw.Exec("cat")
+	y := terminalOn(t, s.Dial(t), nil, named("t"))
+	y.run("")
+	y.send("hello\n")
+	y.expect("hello\r\nhello")
+	raw.Request("signal", false, ssh.Marshal(struct{ S string }{"TERM"}))
+	raw.Request("signal", true, ssh.Marshal(struct{ S string }{"TERM"}))
+	for kind := ""; kind != "close" && kind != "failure"; {
+		if kind = raw.Next().Kind; kind == "success" {
+			t.Error("the signal is accepted")
+			break
+		}
+	}
+	y.send("there\n")
+	y.expect("there\r\nthere")
+}
+
 func TestTerminalNeedsTheSameKey(t *testing.T) {
 	oursOnly(t)
 	s := startOurs(t)

@@ -8,6 +8,7 @@ package terminal
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,7 +96,7 @@ func Run(ctx context.Context, o Options) (int, error) {
 	signal.Notify(signals, passedOn()...)
 	defer signal.Stop(signals)
 
-	r := &run{Options: o, signals: signals, input: newInput(o.Streams.In)}
+	r := &run{Options: o, signals: signals, input: newInput(o.Streams.In), name: rand.Text(), out: &counter{to: o.Streams.Out}}
 	if o.TTY {
 		restore, err := r.raw()
 		if err != nil {
@@ -120,6 +121,10 @@ type run struct {
 	signals chan os.Signal
 	input   *input
 	console *os.File // the terminal in raw mode, nil if there is none
+	// By name and by what it has had of its output a named terminal knows this run
+	// again: it goes on from there.
+	name string
+	out  *counter
 }
 
 // raw puts the local terminal into raw mode, if the streams are one.
@@ -202,7 +207,7 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("open session: %w", err)
 	}
-	session.Stdout, session.Stderr = r.Streams.Out, r.Streams.ErrOut
+	session.Stdout, session.Stderr = r.out, r.Streams.ErrOut
 	if r.Command == "" {
 		err = session.Shell()
 	} else {
@@ -235,6 +240,8 @@ func (r *run) prepare(session *ssh.Session) error {
 		if err := session.Setenv(contract.EnvTerminal, r.ID); err != nil {
 			r.Log.Debug("the pod's SSH server does not keep terminals", "err", err)
 		}
+		seen := ssh.Marshal(struct{ Name, Value string }{contract.EnvTerminalSeen, fmt.Sprintf("%s:%d", r.name, r.out.n)})
+		_, _ = session.SendRequest("env", false, seen) // its answer would change nothing
 	}
 	if !r.TTY {
 		return nil
@@ -271,8 +278,10 @@ func (r *run) wait(ctx context.Context, client *tunnel.Client, session *ssh.Sess
 			_ = session.Signal(sshSignal(s))
 			limit = time.After(endGrace)
 		case <-limit:
+			_ = session.Signal(ssh.SIGHUP)
 			return signalled + signalNumber(told), nil
 		case <-r.input.left:
+			_ = session.Signal(ssh.SIGHUP)
 			_ = session.Close()
 			return 0, ErrLeft
 		case <-cancel:

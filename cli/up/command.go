@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"syscall"
 
 	"okteto/cli/state"
 	"okteto/cli/terminal"
@@ -43,11 +42,8 @@ func (u *up) foreground(ctx context.Context, command string, tty bool) error {
 	defer u.commanding.Store(false)
 	options := u.terminal(command, u.Streams)
 	options.TTY = tty
-	for first := true; ; first = false {
+	for {
 		code, err := terminal.Run(ctx, options)
-		if first && err == nil && u.Command == nil && leftByFormer(code) && ctx.Err() == nil {
-			continue
-		}
 		switch {
 		case errors.Is(err, terminal.ErrLeft):
 			return nil
@@ -85,9 +81,6 @@ func (u *up) runInBackground(ctx context.Context, command string) {
 	options := u.terminal(command, ui.Streams{Out: out, ErrOut: out})
 	options.TTY = true // so that it outlives its connection
 	code, err := terminal.Run(ctx, options)
-	if err == nil && leftByFormer(code) && ctx.Err() == nil {
-		code, err = terminal.Run(ctx, options)
-	}
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -102,13 +95,6 @@ func (u *up) terminal(command string, streams ui.Streams) terminal.Options {
 		Connect: u.connectSettled, Command: command, ID: terminalID(command),
 		AgentSocket: terminal.AgentSocket(), Streams: streams, Log: u.log, Quiet: true,
 	}
-}
-
-// leftByFormer reports whether the first status that a new `up` sees of its
-// command may be that of an `up` before it: one that is told to end passes TERM on,
-// or hangs up, and the terminal keeps the status for whoever asks next.
-func leftByFormer(code int) bool {
-	return code == 128+int(syscall.SIGTERM) || code == 128+int(syscall.SIGHUP)
 }
 
 // terminalID names the terminal of a command, so that an `up` that begins after

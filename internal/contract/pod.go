@@ -102,6 +102,10 @@ const (
 	// EnvTerminal is an SSH env request that names a terminal to keep over the
 	// loss of its connection. Ours.
 	EnvTerminal = "OKTETO_TERMINAL"
+	// EnvTerminalSeen is an SSH env request beside EnvTerminal: a name that the
+	// client keeps over its attempts to attach, a colon, and how many bytes of the
+	// terminal's output it has had. Ours.
+	EnvTerminalSeen = "OKTETO_TERMINAL_SEEN"
 )
 
 // SSH request and subsystem names.

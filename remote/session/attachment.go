@@ -1,10 +1,82 @@
 package session
 
 import (
+	"errors"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
+
+// reader is a client of terminals as it names itself, the same in each of its
+// attempts to attach; no name if it does not.
+type reader struct {
+	name string
+	// seen is how many bytes of output it has had, counted by itself.
+	seen int64
+	// start is where in the terminal's output its count began.
+	start int64
+}
+
+var errReader = errors.New("not of the form name:bytes")
+
+// parseReader reads the value of contract.EnvTerminalSeen.
+func parseReader(value string) (reader, error) {
+	name, count, ok := strings.Cut(value, ":")
+	n, err := strconv.ParseInt(count, 10, 64)
+	if !ok || !validTerminalID(name) || err != nil || n < 0 {
+		return reader{}, errReader
+	}
+	return reader{name: name, seen: n}, nil
+}
+
+// next makes now the reader of what is recent, and returns what it has not seen.
+func (r *reader) next(now reader, recent *ring) []byte {
+	if now.name != "" && now.name == r.name {
+		now.start = r.start
+		if p, ok := recent.since(now.start + now.seen); ok {
+			*r = now
+			return p
+		}
+	}
+	p := recent.bytes()
+	now.start = recent.total - int64(len(p)) - now.seen
+	*r = now
+	return p
+}
+
+// attached is a terminal as its client's requests reach it. Those of a client
+// that another one has replaced do not.
+type attached struct {
+	t *terminal
+	a *attachment
+}
+
+func (x attached) replaced() bool {
+	x.t.mu.Lock()
+	defer x.t.mu.Unlock()
+	return x.t.client != nil && x.t.client != x.a
+}
+
+func (x attached) resize(w window) {
+	if !x.replaced() {
+		x.t.proc.resize(w)
+	}
+}
+
+func (x attached) signal(sig ssh.Signal) bool {
+	if x.replaced() {
+		return false
+	}
+	x.t.mu.Lock()
+	x.t.hungUp = x.t.hungUp || sig == ssh.SIGHUP
+	x.t.told = x.t.told || sig == ssh.SIGHUP || sig == ssh.SIGTERM || sig == ssh.SIGKILL
+	x.t.mu.Unlock()
+	return x.t.proc.signal(sig)
+}
+
+func (attached) stopOutput() {} // a terminal has no output to close alone
 
 // attachment is the connected client of a terminal. Its output goes through a
 // queue, so that a client whose connection is stalled can be replaced.

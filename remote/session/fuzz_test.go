@@ -85,6 +85,36 @@ func FuzzRing(f *testing.F) {
 		if len(data) <= max && !bytes.Equal(got, data) {
 			t.Fatalf("%q was cut", data)
 		}
+		for n := range len(data) + 2 {
+			got, ok := r.since(int64(n))
+			if ok && string(got) != string(data[n:]) {
+				t.Fatalf("%q follows the first %d bytes of %q", got, n, data)
+			}
+			if wanted := n <= len(data) && n >= len(data)-max; wanted && !ok {
+				t.Fatalf("what follows the first %d bytes of %q is not there", n, data)
+			}
+		}
+	})
+}
+
+func FuzzReader(f *testing.F) {
+	for _, s := range []string{"me:0", "me:12345", ":1", "me:-1", "me", "a:b:1", "me:9223372036854775807"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		now, err := parseReader(value)
+		if err != nil {
+			return
+		}
+		if now.name == "" || now.seen < 0 {
+			t.Fatalf("%q gives %+v", value, now)
+		}
+		recent := ring{max: 4}
+		recent.write([]byte("0123456789"))
+		last := reader{name: now.name, start: 2}
+		if got := last.next(now, &recent); len(got) > 10 || !strings.HasSuffix("0123456789", string(got)) {
+			t.Fatalf("%q comes after %d bytes", got, now.seen)
+		}
 	})
 }
 

@@ -53,6 +53,15 @@ func (x *exchange) handleEnv(payload []byte) bool {
 		x.terminal = msg.Value
 		return true
 	}
+	if msg.Name == contract.EnvTerminalSeen {
+		r, err := parseReader(msg.Value)
+		if err != nil {
+			x.log.Debug("name of a terminal's client refused", "err", err)
+			return false
+		}
+		x.reader = r
+		return true
+	}
 	size := len(msg.Name) + len(msg.Value)
 	for _, kv := range x.env {
 		size += len(kv)

@@ -5,9 +5,12 @@ type ring struct {
 	max  int
 	data []byte
 	full bool
+	// total counts the bytes ever written.
+	total int64
 }
 
 func (r *ring) write(p []byte) {
+	r.total += int64(len(p))
 	r.data = append(r.data, p...)
 	if len(r.data) > 2*r.max { // copy seldom
 		r.data = append(r.data[:0], r.data[len(r.data)-r.max:]...)
@@ -32,4 +35,14 @@ func (r *ring) bytes() []byte {
 		}
 	}
 	return append([]byte(nil), d...)
+}
+
+// since returns a copy of what was written after the first n bytes, and whether
+// all of that is still there.
+func (r *ring) since(n int64) ([]byte, bool) {
+	first := r.total - int64(len(r.data))
+	if n < first || n > r.total {
+		return nil, false
+	}
+	return append([]byte(nil), r.data[n-first:]...), true
 }

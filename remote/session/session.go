@@ -149,6 +149,7 @@ type exchange struct {
 	pty       *ptyRequest
 	agentSock string
 	terminal  string
+	reader    reader
 	started   bool
 	// persistent is set when the program's terminal outlives the connection.
 	persistent bool

@@ -14,28 +14,18 @@ import (
 // same name again, or the grace period ends. A client ends it on purpose by
 // closing the channel on a connection that lives on, or with the HUP signal.
 //
-// On a reattach the server replays the recent output, sets the client's size
-// and makes the foreground program redraw. The command of a reattaching
-// session is ignored.
+// With contract.EnvTerminalSeen a client also names itself and tells how much
+// output it has had. When it comes back the output goes on from there. Whoever
+// else asks for the terminal gets the recent output, and only of a program that
+// is running and that nobody has told to end: the result of such a program is
+// its own client's, and a new client gets a new program.
+//
+// On a reattach the server replays, sets the client's size and makes the
+// foreground program redraw. The command of a reattaching session is ignored.
 
 var terminalID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
 func validTerminalID(id string) bool { return terminalID.MatchString(id) }
-
-// terminalKey: a name means nothing without the key that made it.
-type terminalKey struct{ key, id string }
-
-type terminals struct {
-	opts Options
-
-	mu     sync.Mutex // protects the following and all terminals' links
-	byKey  map[terminalKey]*terminal
-	closed bool
-}
-
-func newTerminals(opts Options) *terminals {
-	return &terminals{opts: opts, byKey: make(map[terminalKey]*terminal)}
-}
 
 // terminal is one persistent terminal.
 type terminal struct {
@@ -46,76 +36,47 @@ type terminal struct {
 	mu       sync.Mutex // protects the following
 	recent   ring
 	client   *attachment
+	reader   reader // of the last client
 	detached time.Time
 	expiry   *time.Timer
 	drained  bool // all output is in recent
+	told     bool // a client has told the program to end
+	hungUp   bool // … with HUP, which says that it will not come back
 }
 
-// startTerminal attaches to the named terminal, or makes it. It returns false
-// if there is no room for another one: the session is a plain one then.
-func (x *exchange) startTerminal(isShell bool, text string) (bool, error) {
-	set := x.srv.terminals
-	key := terminalKey{x.client.Key, x.terminal}
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	t, found := set.byKey[key]
-	if !found {
-		if set.closed || !set.makeRoom() {
-			x.log.Warn("no room for another persistent terminal, starting a plain one", "limit", set.opts.MaxTerminals)
-			return false, nil
-		}
-		if x.agentSock != "" && x.client.StableAgent != "" {
-			x.agentSock = x.client.StableAgent // outlives this connection
-		}
-		x.persistent = true
-		p, err := x.spawn(isShell, text)
-		if err != nil {
-			return false, err
-		}
-		t = &terminal{set: set, key: key, proc: p, recent: ring{max: set.opts.TerminalBuffer}}
-		set.byKey[key] = t
-		x.srv.hold(p.master)
-		go t.pump(x.srv)
-	}
-	x.target = t.proc
-	x.wg.Add(1)
-	x.ready = func() {
-		go func() {
-			defer x.wg.Done()
-			x.attend(t, found)
-		}()
-	}
-	return true, nil
-}
-
-// makeRoom ends the terminal that has been alone for longest, if the limit is
-// reached. Attached ones are never ended.
-func (s *terminals) makeRoom() bool {
-	if len(s.byKey) < s.opts.MaxTerminals {
+// welcomes reports whether r may attach: see the top of this file.
+func (t *terminal) welcomes(r reader) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r.name != "" && r.name == t.reader.name {
 		return true
 	}
-	var oldest *terminal
-	var since time.Time
-	for _, t := range s.byKey {
-		t.mu.Lock()
-		alone, at := t.client == nil, t.detached
-		t.mu.Unlock()
-		if alone && !at.IsZero() && (oldest == nil || at.Before(since)) {
-			oldest, since = t, at
-		}
-	}
-	if oldest == nil {
+	if t.told {
 		return false
 	}
-	delete(s.byKey, oldest.key)
-	go oldest.expire()
-	return true
+	select {
+	case <-t.proc.exited:
+		return r.name == "" // may have lost its connection, for all we know
+	default:
+		return true
+	}
+}
+
+// abandon leaves the terminal, which nobody finds any more, to the client that
+// it has.
+func (t *terminal) abandon() {
+	t.mu.Lock()
+	alone := t.client == nil
+	t.hungUp = true
+	t.mu.Unlock()
+	if alone {
+		t.end()
+	}
 }
 
 // attend serves one client of the terminal until it leaves or the program ends.
-func (x *exchange) attend(t *terminal, again bool) {
+func (x *exchange) attend(t *terminal, a *attachment, again bool) {
 	bytes := t.set.opts.Metrics.bytes
-	a := newAttachment(x.ch)
 	x.wg.Add(2)
 	go func() {
 		defer x.wg.Done()
@@ -126,7 +87,10 @@ func (x *exchange) attend(t *terminal, again bool) {
 		t.set.opts.Metrics.reattach.Inc()
 		x.log.Info("terminal reattached")
 	}
-	t.attach(a, again, x.pty.window)
+	t.attach(a, x.reader, again, x.pty.window)
+	if !again {
+		go t.pump(x.srv)
+	}
 	go func() {
 		defer x.wg.Done()
 		in := bytes.WithLabelValues("in", t.proc.kind)
@@ -162,7 +126,7 @@ func isLost(lost <-chan struct{}) bool {
 }
 
 // attach makes a the terminal's client. It replays before anything newer.
-func (t *terminal) attach(a *attachment, again bool, w window) {
+func (t *terminal) attach(a *attachment, r reader, again bool, w window) {
 	t.mu.Lock()
 	old, drained := t.client, t.drained
 	t.client = a
@@ -171,7 +135,7 @@ func (t *terminal) attach(a *attachment, again bool, w window) {
 		t.expiry.Stop()
 		t.expiry = nil
 	}
-	if replay := t.recent.bytes(); len(replay) > 0 { // also what a new one has said already
+	if replay := t.reader.next(r, &t.recent); len(replay) > 0 {
 		a.queue <- replay // has room: nobody else knows a yet
 	}
 	t.mu.Unlock()
@@ -246,6 +210,7 @@ func (t *terminal) leave(a *attachment, lost bool) {
 		return
 	}
 	t.client = nil
+	lost = lost && !t.hungUp
 	if lost {
 		t.detached = time.Now()
 		t.expiry = time.AfterFunc(t.set.opts.TerminalGrace, t.expire)
@@ -282,36 +247,4 @@ func (t *terminal) forget() {
 	}
 	t.set.mu.Unlock()
 	t.set.count()
-}
-
-// count updates the gauges.
-func (s *terminals) count() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	attached, alone := 0, 0
-	for _, t := range s.byKey {
-		t.mu.Lock()
-		if t.client != nil {
-			attached++
-		} else {
-			alone++
-		}
-		t.mu.Unlock()
-	}
-	s.opts.Metrics.terminals.WithLabelValues("attached").Set(float64(attached))
-	s.opts.Metrics.terminals.WithLabelValues("detached").Set(float64(alone))
-}
-
-// close ends all terminals.
-func (s *terminals) close() {
-	s.mu.Lock()
-	s.closed = true
-	all := make([]*terminal, 0, len(s.byKey))
-	for _, t := range s.byKey {
-		all = append(all, t)
-	}
-	s.mu.Unlock()
-	for _, t := range all {
-		t.end()
-	}
 }
