@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"okteto/remote/quickio"
 )
 
 // chunk is the most that one SSH packet carries (RFC 4253 section 6.1).
@@ -100,9 +102,9 @@ func (x *exchange) run(p *process) {
 // feed carries the client's input to the program. typeEOF makes the client's
 // EOF the end-of-file character of a terminal.
 func (x *exchange) feed(p *process, count func(int), typeEOF bool) {
-	dst := p.stdin
+	dst := io.Writer(p.stdin)
 	if p.master != nil {
-		dst = p.master
+		dst = quickio.New(p.master)
 	}
 	buf := make([]byte, chunk)
 	midLine, broken := false, false
@@ -173,11 +175,12 @@ func (pm *pump) expectEnd() {
 // for a while, it goes on reading for the holder's sake, to nowhere.
 func (pm *pump) run(dst io.Writer, count func(int)) {
 	buf := make([]byte, chunk)
+	src := quickio.New(pm.src)
 	for {
 		if pm.ended.Load() {
 			_ = pm.src.SetReadDeadline(time.Now().Add(pm.silence))
 		}
-		n, err := pm.src.Read(buf)
+		n, err := src.Read(buf)
 		if n > 0 {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				break

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"okteto/remote/quickio"
 )
 
 // A client that sets the variable contract.EnvTerminal names its terminal.
@@ -165,8 +167,9 @@ func (t *terminal) pump(s *Server) {
 		_ = t.proc.master.SetReadDeadline(time.Now().Add(t.set.opts.Silence))
 	}()
 	buf := make([]byte, chunk)
+	src := quickio.New(t.proc.master)
 	for {
-		n, err := t.proc.master.Read(buf)
+		n, err := src.Read(buf)
 		if n > 0 {
 			p := append([]byte(nil), buf[:n]...)
 			if a := t.record(p); a != nil {

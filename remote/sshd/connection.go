@@ -67,7 +67,6 @@ func (c *connection) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request
 	c.wg.Wait()
 	c.srv.mu.Lock()
 	delete(c.srv.conns, c)
-	c.srv.ended += c.wire.in.Load() + c.wire.out.Load()
 	c.srv.mu.Unlock()
 	m := c.srv.metrics
 	m.active.Dec()

@@ -67,7 +67,7 @@ func (s *Server) serveConn(h *handshake) {
 		}
 	}()
 	defer s.settle(h)
-	w := newWire(h.conn)
+	w := newWire(h.conn, s.load)
 	conf := s.config(log, w.preferGCM(s.version))
 	conn, chans, reqs, err := ssh.NewServerConn(w, conf)
 	s.settle(h)

@@ -39,7 +39,7 @@ func Run(ctx context.Context, opts Options) error {
 	upkeepCtx, stopUpkeep := context.WithCancel(ctx)
 	defer upkeep.Wait()
 	defer stopUpkeep()
-	for _, f := range []func(context.Context){s.tuneMemory, s.sessions.ReapOrphans} {
+	for _, f := range []func(context.Context){s.load.tune, s.sessions.ReapOrphans} {
 		upkeep.Add(1)
 		go func() {
 			defer upkeep.Done()

@@ -40,13 +40,13 @@ type Server struct {
 	agents   *agent.Directory
 	metrics  *metrics
 	registry *prometheus.Registry
+	load     *load
 
 	wg sync.WaitGroup
 
 	mu      sync.Mutex // protects the following
 	waiting []*handshake
 	conns   map[*connection]struct{}
-	ended   int64 // bytes of ended connections
 	closing bool
 }
 
@@ -60,6 +60,7 @@ func New(opts Options) (*Server, error) {
 		opts:     opts,
 		keys:     &authorizedKeys{path: opts.AuthorizedKeys, log: opts.Log},
 		registry: prometheus.NewRegistry(),
+		load:     newLoad(),
 		conns:    make(map[*connection]struct{}),
 		// OpenSSH's client sends eow@openssh.com ("I read no more", which ends
 		// `ssh host yes | head`) only to servers whose version starts so.

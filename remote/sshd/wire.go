@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/cpu"
+
+	"okteto/remote/quickio"
 )
 
 const (
@@ -32,21 +34,25 @@ const (
 // wire is the transport of one SSH connection.
 type wire struct {
 	net.Conn
-	r    *bufio.Reader
-	skip int // bytes of the next writes that have been sent already
-	in   atomic.Int64
-	out  atomic.Int64
+	quick io.ReadWriter // of Conn
+	load  *load
+	r     *bufio.Reader
+	skip  int // bytes of the next writes that have been sent already
+	in    atomic.Int64
+	out   atomic.Int64
 	// broken is set when reading fails otherwise than by the client's close.
 	broken atomic.Bool
 }
 
-func newWire(conn net.Conn) *wire {
-	return &wire{Conn: conn, r: bufio.NewReaderSize(conn, readBuffer)}
+func newWire(conn net.Conn, load *load) *wire {
+	quick := quickio.New(conn)
+	return &wire{Conn: conn, quick: quick, load: load, r: bufio.NewReaderSize(quick, readBuffer)}
 }
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	w.in.Add(int64(n))
+	w.load.add(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		w.broken.Store(true)
 	}
@@ -59,8 +65,9 @@ func (w *wire) Write(p []byte) (int, error) {
 	if skipped == len(p) {
 		return len(p), nil
 	}
-	n, err := w.Conn.Write(p[skipped:])
+	n, err := w.quick.Write(p[skipped:])
 	w.out.Add(int64(n))
+	w.load.add(n)
 	return skipped + n, err
 }
 

@@ -1,0 +1,121 @@
+package sshd
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tuneInterval = 500 * time.Millisecond
+	// busyBytes in an interval are a bulk transfer.
+	busyBytes = 4 << 20
+	// quietTime after the last one memory is given back.
+	quietTime = 10 * time.Second
+	// The garbage collector's settings. A packet is 32 KiB of garbage:
+	// collecting seldom makes transfers a quarter faster. The limit keeps
+	// memory in bounds all the same.
+	quietGC     = 100
+	busyGC      = 800
+	memoryLimit = 128 << 20
+	// wideBytes in an interval, or calm of a processor's time, are more than
+	// keystrokes: they want all processors.
+	wideBytes = 256 << 10
+	calm      = tuneInterval / 5
+)
+
+// load is what the server does now, and what the runtime is set to for it.
+//
+// While there is little to do, goroutines run on one processor. A keystroke goes
+// through four of them, and with idle processors about Go wakes another thread
+// for each, which costs more than the work: with one, the echo is a sixth faster.
+type load struct {
+	moved atomic.Int64 // bytes in this interval
+	fixed bool         // the environment says how many processors to use
+
+	narrow atomic.Bool
+	mu     sync.Mutex // protects narrow's changes, and the following
+	wide   int        // processors that there are
+}
+
+func newLoad() *load { return &load{fixed: os.Getenv("GOMAXPROCS") != ""} }
+
+// add counts bytes carried. What begins in earnest does not wait for the next
+// look.
+func (l *load) add(n int) {
+	if l.moved.Add(int64(n)) > wideBytes && l.narrow.Load() {
+		l.widen()
+	}
+}
+
+func (l *load) widen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.narrow.Load() {
+		runtime.GOMAXPROCS(l.wide)
+		l.narrow.Store(false)
+	}
+}
+
+func (l *load) narrowDown() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.narrow.Load() && !l.fixed {
+		l.wide = runtime.GOMAXPROCS(1)
+		l.narrow.Store(true)
+	}
+}
+
+// tune keeps the runtime's settings until ctx ends: processors as above, and
+// memory, which is traded for speed while there are bulk transfers and given back
+// afterwards.
+func (l *load) tune(ctx context.Context) {
+	debug.SetMemoryLimit(memoryLimit)
+	defer l.widen()
+	t := time.NewTicker(tuneInterval)
+	defer t.Stop()
+	busy, dirty, since := false, false, time.Now()
+	used := processorTime()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		moved := l.moved.Swap(0)
+		last := used
+		used = processorTime()
+		if moved > wideBytes || used-last > calm {
+			l.widen()
+		} else {
+			l.narrowDown()
+		}
+		switch {
+		case moved > busyBytes:
+			since, dirty = time.Now(), true
+			if !busy {
+				busy = true
+				debug.SetGCPercent(busyGC)
+			}
+		case moved > 0 && !busy:
+			since, dirty = time.Now(), true
+		case time.Since(since) > quietTime && dirty:
+			busy, dirty = false, false
+			debug.SetGCPercent(quietGC)
+			debug.FreeOSMemory()
+		}
+	}
+}
+
+// processorTime that this process has used.
+func processorTime() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
