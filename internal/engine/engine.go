@@ -160,23 +160,21 @@ func (e *Engine) Serve(ctx context.Context) error {
 }
 
 func (e *Engine) serve(ctx context.Context) error {
-	// The event logger outlives the rest: parts block on it while they stop.
-	eventsCtx, stopEvents := context.WithCancel(context.WithoutCancel(ctx))
-	eventsDone := make(chan struct{})
-	go func() {
-		defer close(eventsDone)
-		_ = e.events.Serve(eventsCtx)
-	}()
+	// The event logger and the configuration outlive the rest: parts block on
+	// them while they stop.
+	outlive, stopLast := context.WithCancel(context.WithoutCancel(ctx))
+	var last sync.WaitGroup
+	last.Go(func() { _ = e.events.Serve(outlive) })
+	last.Go(func() { _ = e.wrapper.Serve(outlive) })
 	defer func() {
-		stopEvents()
-		<-eventsDone
+		stopLast()
+		last.Wait()
 		e.db.Close()
 	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.wrapper.Subscribe(resumer{e})
 	defer e.wrapper.Unsubscribe(resumer{e})
-	e.tree.Add(e.wrapper)
 	e.tree.Add(e.db)
 	e.tree.Add(e.pumps)
 	e.tree.Add(e.track)
@@ -311,11 +309,7 @@ func (e *Engine) SetSendOnly(ctx context.Context, folder string, sendOnly bool) 
 	if !ok {
 		return fmt.Errorf("switch folder: no folder %s", folder)
 	}
-	if r.f.GuardRoot {
-		if reason := r.guardFull(ctx); reason != "" {
-			e.halt(folder, reason)
-		}
-	}
+	r.guard(func() string { return r.guardFull(ctx) })
 	kind := config.FolderTypeSendReceive
 	if sendOnly {
 		kind = config.FolderTypeSendOnly

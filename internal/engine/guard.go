@@ -86,17 +86,38 @@ func (h *halts) set(folder, reason string) error {
 	return nil
 }
 
-// halt stops a folder: nothing is sent or received until Resume.
-func (e *Engine) halt(folder, reason string) {
-	e.log.Warn("folder stopped", "folder", folder, "reason", reason)
-	e.halts.turn.Lock()
-	defer e.halts.turn.Unlock()
-	if err := e.halts.set(folder, reason); err != nil {
-		e.log.Warn("remember stopped folder", "folder", folder, "err", err)
+// guard looks, and stops the folder when there is a reason: nothing is sent or
+// received then until Resume. It reports whether it has. What it saw before a
+// resumption is no reason after it.
+func (r *folderRunner) guard(look func() string) (stopped bool) {
+	if !r.f.GuardRoot {
+		return false
 	}
-	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Paused = true }); err != nil {
-		e.log.Error("stop folder", "folder", folder, "err", err)
+	resumptions := r.resumptions()
+	reason := look()
+	if reason == "" {
+		return false
 	}
+	halts := r.e.halts
+	halts.turn.Lock()
+	defer halts.turn.Unlock()
+	if r.resumptions() != resumptions {
+		return false
+	}
+	r.log.Warn("folder stopped", "reason", reason)
+	if err := halts.set(r.f.ID, reason); err != nil {
+		r.log.Warn("remember stopped folder", "err", err)
+	}
+	if err := r.e.modifyFolder(r.f.ID, func(f *config.FolderConfiguration) { f.Paused = true }); err != nil {
+		r.log.Error("stop folder", "err", err)
+	}
+	return true
+}
+
+func (r *folderRunner) resumptions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resumed
 }
 
 // Resume lets a folder that a guard has stopped go on: what was deleted here is
@@ -133,6 +154,7 @@ func (r resumer) CommitConfiguration(_, to config.Configuration) bool {
 		if f.Paused || runner == nil || r.e.halts.get(f.ID) == "" {
 			continue
 		}
+		runner.accept()
 		if err := r.e.halts.set(f.ID, ""); err != nil {
 			r.e.log.Warn("forget stopped folder", "folder", f.ID, "err", err)
 		}
@@ -140,7 +162,6 @@ func (r resumer) CommitConfiguration(_, to config.Configuration) bool {
 			r.e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
 		}
 		runner.noteRoot()
-		runner.accept()
 		runner.renewWatch() // it may hold the old root; a full scan follows
 	}
 	return true
@@ -218,6 +239,7 @@ func (r *folderRunner) accept() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accepted = true
+	r.resumed++
 }
 
 func (r *folderRunner) isAccepted() bool {

@@ -55,6 +55,7 @@ type folderRunner struct {
 	took       time.Duration
 	root       os.FileInfo // the root as it was when the folder started
 	accepted   bool        // see accept
+	resumed    int         // how often the folder was told to go on
 }
 
 // changeBuffer is how many observations may wait for the runner; the kernel's

@@ -207,9 +207,8 @@ func (r *folderRunner) takeGuarded(s *scanState, now time.Time) []due {
 		s.burst = true
 		return s.backlog.takeOthers(scanBatch)
 	}
-	if reason := r.guardBatch(removed); reason != "" {
+	if r.guard(func() string { return r.guardBatch(removed) }) {
 		s.backlog.clear()
-		r.e.halt(r.f.ID, reason)
 		return nil
 	}
 	if !burst {
@@ -281,11 +280,8 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 
 // scanAll scans the whole folder, unless a guard stops it.
 func (r *folderRunner) scanAll(ctx context.Context) error {
-	if r.f.GuardRoot {
-		if reason := r.guardFull(ctx); reason != "" {
-			r.e.halt(r.f.ID, reason)
-			return model.ErrFolderPaused
-		}
+	if r.guard(func() string { return r.guardFull(ctx) }) {
+		return model.ErrFolderPaused
 	}
 	return r.scan(ctx, nil)
 }
