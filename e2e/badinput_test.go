@@ -24,7 +24,7 @@ import (
 // the cluster nor the state folder has changed.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	good, err := os.ReadFile(filepath.Join(s.Dir, "okteto.yml"))
 	if err != nil {
 		t.Fatal(err)
@@ -66,19 +66,19 @@ func TestBadInput(t *testing.T) {
 // TestImageCannotBePulled ends up with the reason, not with a timeout.
 func TestImageCannotBePulled(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
-	s.rewrite("okteto.yml", regexp.MustCompile(`(?m)^image: .*$`), "image: localhost:1/absent:none")
+	s := newSample(t)
+	s.MustRewrite("okteto.yml", `(?m)^image: .*$`, "image: localhost:1/absent:none")
 	result := s.Okteto(nil, "up", "--detach")
 	if result.Code != 1 || !strings.Contains(result.Stderr, "localhost:1/absent:none") {
 		t.Errorf("exit code %d, stderr %s", result.Code, result.Stderr)
 	}
 	s.MustOkteto("down")
-	s.restored()
+	s.Restored()
 }
 
 // refused checks that a command fails with an error that matches the patterns,
 // and that it has left the namespace and the state folder as they were.
-func (s *sample) refused(t *testing.T, cli *harness.CLI, args []string, want []string) {
+func (s sample) refused(t *testing.T, cli *harness.CLI, args []string, want []string) {
 	t.Helper()
 	before, files := s.objects(t), s.stateFiles(t)
 	result, err := cli.Run(t.Context(), nil, args...)
@@ -103,7 +103,7 @@ func (s *sample) refused(t *testing.T, cli *harness.CLI, args []string, want []s
 
 // objects lists what is in the namespace, with the versions that any change
 // moves on; pods are left out, since their status changes by itself.
-func (s *sample) objects(t *testing.T) []string {
+func (s sample) objects(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	deployments, err := s.Client.AppsV1().Deployments(s.Namespace).List(t.Context(), metav1.ListOptions{})
@@ -132,7 +132,7 @@ func (s *sample) objects(t *testing.T) []string {
 
 // stateFiles lists what is in ~/.okteto: no mistake may leave a trace of an
 // environment there.
-func (s *sample) stateFiles(t *testing.T) []string {
+func (s sample) stateFiles(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	root := filepath.Join(s.Home, contract.StateFolder)
@@ -150,7 +150,7 @@ func (s *sample) stateFiles(t *testing.T) []string {
 }
 
 // write makes a file of the project and returns its path.
-func (s *sample) write(name, content string) string {
+func (s sample) write(name, content string) string {
 	s.Helper()
 	path := filepath.Join(s.Dir, name)
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {

@@ -19,24 +19,35 @@ import (
 	"okteto/internal/contract"
 )
 
+// sample is the sample application in a test's namespace.
+type sample struct{ *harness.SampleTest }
+
+func newSample(t *testing.T) sample {
+	t.Helper()
+	return sample{harness.NewSample(t, nil)}
+}
+
 // TestMainJob is what the project is for: edits travel both ways between a
 // laptop and a pod, ports are forwarded, commands run with their true exit
 // codes, and at the end the application is as it was.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	s.MustOkteto("up", "--detach")
 
-	state, err := os.ReadFile(filepath.Join(s.stateFolder(), contract.StateFile))
+	state, err := os.ReadFile(s.StateFile(contract.StateFile))
 	if err != nil || string(state) != contract.StateReady {
 		t.Errorf("state file holds %q, error %v; want %q", state, err, contract.StateReady)
 	}
-	d := s.deployment()
+	d, err := s.Deployment(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if *d.Spec.Replicas != 0 || d.Labels[contract.DevLabel] != "true" || d.Annotations[contract.ReplicasAnnotation] != "2" {
 		t.Errorf("original during up: %d replicas, labels %v, annotations %v", *d.Spec.Replicas, d.Labels, d.Annotations)
 	}
-	s.say("first edit")
-	s.serves("first edit")
+	s.MustSay("first edit")
+	s.Serves("first edit")
 
 	t.Run("edit in the pod", func(t *testing.T) {
 		s.MustOkteto("exec", "--", "sh", "-c", "mkdir -p made/in && echo from the pod > made/in/pod.txt")
@@ -50,37 +61,36 @@ func TestMainJob(t *testing.T) {
 		s.MustOkteto("exec", "--", "rm", "-r", "made")
 		s.Eventually("the pod's removal on the laptop", func(context.Context) error {
 			_, err := os.Stat(filepath.Join(s.Dir, "made"))
-			if errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
 				return nil
+			case err == nil:
+				return errors.New("still there")
 			}
-			return fmt.Errorf("still there, or %w", err)
+			return err
 		})
 	})
 	t.Run("exec", func(t *testing.T) { s.execTellsTheTruth(t) })
 	t.Run("status", func(t *testing.T) {
-		if out := s.MustOkteto("status"); !strings.Contains(out, sampleName) {
+		if out := s.MustOkteto("status"); !strings.Contains(out, harness.SampleName) {
 			t.Errorf("status does not name the environment: %s", out)
 		}
 	})
 
 	s.MustOkteto("down")
-	s.restored()
-	if _, err := os.Stat(filepath.Join(s.stateFolder(), contract.StateFile)); !errors.Is(err, fs.ErrNotExist) {
+	s.Restored()
+	if _, err := os.Stat(s.StateFile(contract.StateFile)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("state file after down: %v", err)
 	}
 
 	s.MustOkteto("up", "--detach")
-	s.say("after the second up")
-	s.serves("after the second up")
+	s.MustSay("after the second up")
+	s.Serves("after the second up")
 	s.MustOkteto("down")
-	s.restored()
+	s.Restored()
 }
 
-func (s *sample) stateFolder() string {
-	return filepath.Join(s.Home, contract.StateFolder, s.Namespace, sampleName)
-}
-
-func (s *sample) execTellsTheTruth(t *testing.T) {
+func (s sample) execTellsTheTruth(t *testing.T) {
 	for _, c := range []struct {
 		command string
 		code    int
@@ -111,28 +121,28 @@ func (s *sample) execTellsTheTruth(t *testing.T) {
 // does not touch the other, although everything has the same names.
 func TestTwoNamespaces(t *testing.T) {
 	t.Parallel()
-	a, b := deploySample(t), deploySample(t)
+	a, b := newSample(t), newSample(t)
 	b.CLI.Home = a.CLI.Home // one laptop, two terminals
 	a.MustOkteto("up", "--detach")
 	b.MustOkteto("up", "--detach")
-	a.say("namespace a")
-	b.say("namespace b")
-	a.serves("namespace a")
-	b.serves("namespace b")
+	a.MustSay("namespace a")
+	b.MustSay("namespace b")
+	a.Serves("namespace a")
+	b.Serves("namespace b")
 
 	a.MustOkteto("down")
-	a.restored()
-	b.say("b lives on")
-	b.serves("b lives on")
+	a.Restored()
+	b.MustSay("b lives on")
+	b.Serves("b lives on")
 	b.MustOkteto("down")
-	b.restored()
+	b.Restored()
 }
 
 // TestVolumeKeepsData brings an environment with a volume up twice: what the
 // pod wrote outside the synchronized folder's ignored part is there again.
 func TestVolumeKeepsData(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	manifest := filepath.Join(s.Dir, "okteto.yml")
 	content, err := os.ReadFile(manifest)
 	if err != nil {
@@ -149,60 +159,60 @@ func TestVolumeKeepsData(t *testing.T) {
 	if out := s.MustOkteto("exec", "--", "cat", "/data/file"); out != "kept\n" {
 		t.Errorf("/data/file holds %q", out)
 	}
-	s.say("with a volume")
-	s.serves("with a volume")
+	s.MustSay("with a volume")
+	s.Serves("with a volume")
 	s.MustOkteto("down", "--volumes")
-	s.restored()
+	s.Restored()
 }
 
 // TestPodIsReplaced deletes the development pod under a running up.
 func TestPodIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	s.MustOkteto("up", "--detach")
-	s.say("before")
-	s.serves("before")
-	old := s.devPod()
+	s.MustSay("before")
+	s.Serves("before")
+	old := s.MustDevPod()
 	if err := s.Client.CoreV1().Pods(s.Namespace).Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.say("while the pod was away")
-	s.serves("while the pod was away")
-	if now := s.devPod(); now.UID == old.UID {
+	s.MustSay("while the pod was away")
+	s.Serves("while the pod was away")
+	if now := s.MustDevPod(); now.UID == old.UID {
 		t.Error("the pod was not replaced")
 	}
-	s.say("after")
-	s.serves("after")
+	s.MustSay("after")
+	s.Serves("after")
 	s.MustOkteto("down")
-	s.restored()
+	s.Restored()
 }
 
 // TestKilledClient kills a running up as a crash would: nothing is lost, and
 // another up and down go on from there.
 func TestKilledClient(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	up := s.CLI.Command(t.Context(), "up")
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.serves("Hello")
+	s.Serves("Hello")
 	if err := up.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	up.Wait() // its error is the kill
-	s.say("edited while nothing ran")
+	s.MustSay("edited while nothing ran")
 	s.MustOkteto("up", "--detach")
-	s.serves("edited while nothing ran")
+	s.Serves("edited while nothing ran")
 	s.MustOkteto("down")
-	s.restored()
+	s.Restored()
 }
 
 // TestNamespaceIsDeleted takes everything away from a running up: it ends and
 // says so, since nothing will come back.
 func TestNamespaceIsDeleted(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	up := s.CLI.Command(t.Context(), "up")
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
@@ -212,7 +222,7 @@ func TestNamespaceIsDeleted(t *testing.T) {
 		defer close(ended)
 		up.Wait() // its error is the exit code
 	}()
-	s.serves("Hello")
+	s.Serves("Hello")
 	if err := s.DeleteNamespace(t.Context(), s.Namespace); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +240,7 @@ func TestNamespaceIsDeleted(t *testing.T) {
 // back to where it began.
 func TestInterruptedUp(t *testing.T) {
 	t.Parallel()
-	s := deploySample(t)
+	s := newSample(t)
 	for _, state := range []string{contract.StateActivating, contract.StateStarting, contract.StatePulling, contract.StateStartingSync, contract.StateSynchronizing} {
 		t.Run(state, func(t *testing.T) {
 			up := s.CLI.Command(t.Context(), "up")
@@ -240,7 +250,7 @@ func TestInterruptedUp(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- up.Wait() }()
 			s.Eventually("state "+state, func(context.Context) error {
-				content, err := os.ReadFile(filepath.Join(s.stateFolder(), contract.StateFile))
+				content, err := os.ReadFile(s.StateFile(contract.StateFile))
 				if err == nil && !reached(string(content), state) {
 					err = fmt.Errorf("state %s", content)
 				}
@@ -251,7 +261,7 @@ func TestInterruptedUp(t *testing.T) {
 			}
 			<-ended
 			s.MustOkteto("down")
-			s.restored()
+			s.Restored()
 		})
 	}
 }

@@ -23,9 +23,9 @@ func TestPodDeleted(t *testing.T) {
 	t.Parallel()
 	l := newLaptop(t)
 	l.MustOkteto("up", "--detach")
-	l.serves("before")
+	l.EditServed("before")
 	pods := l.Client.CoreV1().Pods(l.Namespace)
-	selector := metav1.ListOptions{LabelSelector: contract.InteractiveLabel + "=" + sample}
+	selector := metav1.ListOptions{LabelSelector: contract.InteractiveLabel + "=" + harness.SampleName}
 	list, err := pods.List(t.Context(), selector)
 	if err != nil || len(list.Items) != 1 {
 		t.Fatalf("%d pods, %v", len(list.Items), err)
@@ -34,14 +34,14 @@ func TestPodDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	l.serves("after")
+	l.EditServed("after")
 	t.Logf("served again %v after the pod was deleted", time.Since(start))
-	l.reaches(contract.StateReady)
+	l.Reaches(contract.StateReady)
 	if result := l.Okteto(nil, "exec", "--", "sh", "-c", "exit 9"); result.Code != 9 {
 		t.Errorf("exec afterwards: exit code %d: %s", result.Code, result.Stderr)
 	}
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }
 
 // okteto/okteto#511, #643, #50, #1131, #353: after a time without network the
@@ -61,13 +61,13 @@ func TestNetworkLost(t *testing.T) {
 			t.Parallel()
 			l := newLaptop(t)
 			l.MustOkteto("up", "--detach")
-			l.serves("before")
-			pid := l.pid()
+			l.EditServed("before")
+			pid := l.UpPID()
 			fault.begin(l)
 			// What is saved meanwhile is not lost.
-			l.rewrite("server.py", `(?m)^MESSAGE = .*$`, `MESSAGE = "saved without network"`)
+			l.MustRewrite("server.py", `(?m)^MESSAGE = .*$`, `MESSAGE = "saved without network"`)
 			l.Eventually("up to notice", func(context.Context) error {
-				log, err := os.ReadFile(l.stateFile(contract.LogFile))
+				log, err := os.ReadFile(l.StateFile(contract.LogFile))
 				if err == nil && !strings.Contains(string(log), "Connection to the pod lost") {
 					err = errors.New("it has not said so")
 				}
@@ -76,19 +76,19 @@ func TestNetworkLost(t *testing.T) {
 			fault.end(l)
 			back := time.Now()
 			l.Eventually("the edit to be served", func(ctx context.Context) error {
-				got, err := l.answer(ctx)
+				got, err := l.Answer(ctx)
 				if err == nil && !strings.Contains(got, "saved without network") {
 					err = fmt.Errorf("it says %q", got)
 				}
 				return err
 			})
 			t.Logf("works again %v after the network was back", time.Since(back))
-			l.serves("after")
-			if l.pid() != pid {
+			l.EditServed("after")
+			if l.UpPID() != pid {
 				t.Error("another process is the up")
 			}
 			l.MustOkteto("down")
-			l.restored()
+			l.Restored()
 		})
 	}
 }
@@ -99,9 +99,9 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	t.Parallel()
 	l := newLaptop(t)
 	l.MustOkteto("up", "--detach")
-	l.serves("before")
+	l.EditServed("before")
 	before := l.servers()
-	if err := syscall.Kill(l.pid(), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(l.UpPID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	if result := l.Okteto(nil, "status"); result.Code != 3 {
@@ -111,9 +111,9 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	if after := l.servers(); after != before {
 		t.Errorf("the application runs as %q, before as %q: it was started again", after, before)
 	}
-	l.serves("after")
+	l.EditServed("after")
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }
 
 // servers lists the sample's parent processes in the pod, with their pod.
@@ -129,19 +129,19 @@ func TestTwoUps(t *testing.T) {
 	t.Parallel()
 	l := newLaptop(t)
 	l.MustOkteto("up", "--detach")
-	first := l.pid()
+	first := l.UpPID()
 	refused := l.Okteto(nil, "up", "--detach")
 	if refused.Code != 1 || !strings.Contains(refused.Stderr, fmt.Sprintf("process %d", first)) || !strings.Contains(refused.Stderr, "--take-over") {
 		t.Errorf("the second up: exit code %d, %s", refused.Code, refused.Stderr)
 	}
-	l.reaches(contract.StateReady)
+	l.Reaches(contract.StateReady)
 	l.MustOkteto("up", "--detach", "--take-over")
-	if l.pid() == first {
+	if l.UpPID() == first {
 		t.Error("the first up is still there")
 	}
-	l.serves("taken over")
+	l.EditServed("taken over")
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }
 
 // An up that is interrupted at any moment is one that up or down goes on from.
@@ -160,13 +160,13 @@ func TestInterruptedAtAnyMoment(t *testing.T) {
 		cancel()
 		if i%2 == 0 {
 			l.MustOkteto("down")
-			l.restored()
+			l.Restored()
 			continue
 		}
 		// The process in the background may have outlived its parent.
 		l.MustOkteto("up", "--detach", "--take-over")
-		l.serves(fmt.Sprintf("after interruption %d", i))
+		l.EditServed(fmt.Sprintf("after interruption %d", i))
 	}
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }

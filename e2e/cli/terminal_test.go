@@ -89,7 +89,7 @@ func (p *person) exits() int {
 func TestShellOutlivesTheNetwork(t *testing.T) {
 	t.Parallel()
 	l := newLaptop(t)
-	l.rewrite("okteto.yml", `(?m)^command: .*$`, "command: sh")
+	l.MustRewrite("okteto.yml", `(?m)^command: .*$`, "command: sh")
 	p := l.sitDown("up")
 	p.sees("Ready")
 	p.types("kept=value-$((40 + 2)); stty size\r")
@@ -99,7 +99,7 @@ func TestShellOutlivesTheNetwork(t *testing.T) {
 	p.sees("/dev/pts/")
 	l.way.Cut()
 	p.sees("Connected again")
-	l.reaches(contract.StateReady)
+	l.Reaches(contract.StateReady)
 	p.types("echo still-$kept\r")
 	p.sees("still-value-42")
 	if err := pty.Setsize(p.tty, &pty.Winsize{Rows: 50, Cols: 100}); err != nil {
@@ -120,7 +120,7 @@ func TestShellOutlivesTheNetwork(t *testing.T) {
 		t.Errorf("exit code %d after ~.", code)
 	}
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }
 
 func TestForegroundExitCode(t *testing.T) {
@@ -136,7 +136,7 @@ func TestForegroundExitCode(t *testing.T) {
 		t.Errorf("exit code %d, output %q\n%s", result.Code, result.Stdout, result.Stderr)
 	}
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }
 
 func TestExecKeepsAndPassesOn(t *testing.T) {
@@ -161,5 +161,5 @@ func TestExecKeepsAndPassesOn(t *testing.T) {
 	}
 	l.CLI.Env = env
 	l.MustOkteto("down")
-	l.restored()
+	l.Restored()
 }

@@ -2,29 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	appsv1 "k8s.io/api/apps/v1"
 
 	"okteto/e2e/harness"
 )
 
-const (
-	namespace   = "okteto-demo"
-	application = "api"
-)
+const namespace = "okteto-demo"
 
 // story is one run of the demo.
 type story struct {
@@ -32,8 +23,7 @@ type story struct {
 	cli     *harness.CLI
 	out     io.Writer
 	start   time.Time
-	url     string
-	before  *appsv1.Deployment
+	sample  *harness.Sample
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
@@ -80,24 +70,10 @@ func (s *story) deploy(ctx context.Context) error {
 	if err := s.emptyNamespace(ctx); err != nil {
 		return err
 	}
-	source := filepath.Join(s.cluster.Root, "e2e", "samples", application)
-	if err := harness.CopyTree(s.cli.Dir, source); err != nil {
+	if s.sample, err = s.cluster.DeploySample(ctx, s.cli); err != nil {
 		return err
 	}
-	if err := s.choosePort(); err != nil {
-		return err
-	}
-	if err := s.cluster.Apply(ctx, namespace, filepath.Join(source, "k8s.yml")); err != nil {
-		return err
-	}
-	if err := s.cluster.WaitDeployment(ctx, namespace, application); err != nil {
-		return err
-	}
-	s.before, err = s.cluster.Client.AppsV1().Deployments(namespace).Get(ctx, application, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("read the Deployment: %w", err)
-	}
-	s.say("The sample application runs: Deployment %q with %d replicas, and a Service.", application, *s.before.Spec.Replicas)
+	s.say("The sample application runs: Deployment %q with %d replicas, and a Service.", harness.SampleName, *s.sample.Before.Spec.Replicas)
 	return nil
 }
 
@@ -111,24 +87,18 @@ func (s *story) emptyNamespace(ctx context.Context) error {
 	})
 }
 
-// choosePort lets the demo run beside whatever uses the manifest's port.
-func (s *story) choosePort() error {
-	port, err := harness.FreePort()
-	if err != nil {
-		return err
-	}
-	s.url = fmt.Sprintf("http://127.0.0.1:%d/", port)
-	return s.rewrite("okteto.yml", `\d+:8080`, fmt.Sprintf("%d:8080", port))
-}
-
 func (s *story) up(ctx context.Context) error {
 	s.say("$ okteto up --detach")
 	result, err := s.okteto(ctx, "up", "--detach")
 	if err != nil {
 		return err
 	}
-	s.say("Ready after %d ms: the pod runs our image, files are in sync, %s leads to it.", result.Took.Milliseconds(), s.url)
-	answer, err := s.request(ctx)
+	s.say("Ready after %d ms: the pod runs our image, files are in sync, %s leads to it.", result.Took.Milliseconds(), s.sample.URL())
+	var answer string
+	err = harness.Wait(ctx, "an answer from "+s.sample.URL(), func(ctx context.Context) (err error) {
+		answer, err = s.sample.Answer(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -139,18 +109,11 @@ func (s *story) up(ctx context.Context) error {
 func (s *story) edit(ctx context.Context) error {
 	const text = "edited on the laptop, served by the pod"
 	s.say("Editing server.py on this machine …")
-	if err := s.rewrite("server.py", `(?m)^MESSAGE = .*$`, fmt.Sprintf("MESSAGE = %q", text)); err != nil {
+	if err := s.sample.Say(text); err != nil {
 		return err
 	}
 	saved := time.Now()
-	err := harness.Wait(ctx, "the edit served by the pod", func(ctx context.Context) error {
-		answer, err := s.request(ctx)
-		if err == nil && !strings.Contains(answer, text) {
-			err = fmt.Errorf("it says %q", answer)
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.sample.WaitSaid(ctx, text); err != nil {
 		return err
 	}
 	s.say("The pod serves it %d ms after the save (the application reloads itself in that time).", time.Since(saved).Milliseconds())
@@ -180,21 +143,10 @@ func (s *story) down(ctx context.Context) error {
 	if _, err := s.okteto(ctx, "down"); err != nil {
 		return err
 	}
-	if err := s.cluster.WaitDeployment(ctx, namespace, application); err != nil {
+	if err := s.sample.WaitRestored(ctx); err != nil {
 		return err
 	}
-	after, err := s.cluster.Client.AppsV1().Deployments(namespace).Get(ctx, application, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("read the Deployment: %w", err)
-	}
-	same := equality.Semantic.DeepEqual(s.before.Spec, after.Spec) &&
-		equality.Semantic.DeepEqual(s.before.Labels, after.Labels) &&
-		equality.Semantic.DeepEqual(s.before.Annotations, after.Annotations)
-	if !same {
-		spec, _ := json.Marshal(after) // only for the message
-		return fmt.Errorf("the Deployment is not as it was: %s", spec)
-	}
-	s.say("The Deployment is as it was before: %d replicas of the original.", *after.Spec.Replicas)
+	s.say("The Deployment is as it was before: %d replicas of the original.", *s.sample.Before.Spec.Replicas)
 	return nil
 }
 
@@ -214,39 +166,4 @@ func (s *story) okteto(ctx context.Context, args ...string) (harness.Result, err
 		err = fmt.Errorf("okteto %s: exit code %d\n%s%s", strings.Join(args, " "), result.Code, result.Stdout, result.Stderr)
 	}
 	return result, err
-}
-
-// request asks the application through the forwarded port.
-func (s *story) request(ctx context.Context) (string, error) {
-	var answer string
-	err := harness.Wait(ctx, "an answer from "+s.url, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
-		if err != nil {
-			return err
-		}
-		request.Close = true
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		answer = strings.TrimSpace(string(body))
-		return err
-	})
-	return answer, err
-}
-
-// rewrite changes a file of the project as an editor would.
-func (s *story) rewrite(name, pattern, by string) error {
-	path := filepath.Join(s.cli.Dir, name)
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("edit the project: %w", err)
-	}
-	changed := regexp.MustCompile(pattern).ReplaceAllLiteral(content, []byte(by))
-	if err := os.WriteFile(path, changed, 0o644); err != nil {
-		return fmt.Errorf("edit the project: %w", err)
-	}
-	return nil
 }

@@ -143,7 +143,7 @@ func TestRefusedWithoutRights(t *testing.T) {
 				if apierrors.IsNotFound(err) {
 					return nil
 				}
-				return fmt.Errorf("still there, or %w", err)
+				return errors.Join(errors.New("it is still there"), err)
 			})
 		})
 	}

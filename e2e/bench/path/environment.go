@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	namespace   = "okteto-bench"
-	application = "api"
-	workdir     = "/app"
+	namespace = "okteto-bench"
+	workdir   = "/app"
 )
 
 // environment is one application in development mode.
@@ -39,13 +38,6 @@ func newEnvironment(ctx context.Context, folder string) (*environment, error) {
 	if err := errors.Join(os.Mkdir(e.cli.Home, 0o700), os.Mkdir(e.laptop, 0o755)); err != nil {
 		return nil, fmt.Errorf("make a folder for the project: %w", err)
 	}
-	source := filepath.Join(cluster.Root, "e2e", "samples", application)
-	if err := harness.CopyTree(e.laptop, source); err != nil {
-		return nil, err
-	}
-	if err := e.withoutForwards(); err != nil {
-		return nil, err
-	}
 	if err := cluster.DeleteNamespace(ctx, namespace); err != nil {
 		return nil, err
 	}
@@ -55,28 +47,8 @@ func newEnvironment(ctx context.Context, folder string) (*environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cluster.Apply(ctx, namespace, filepath.Join(source, "k8s.yml")); err != nil {
-		return nil, err
-	}
-	return e, cluster.WaitDeployment(ctx, namespace, application)
-}
-
-// withoutForwards takes the fixed port out of the manifest: it may be in use.
-func (e *environment) withoutForwards() error {
-	path := filepath.Join(e.laptop, contract.ManifestFile)
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read the sample's manifest: %w", err)
-	}
-	port, err := harness.FreePort()
-	if err != nil {
-		return err
-	}
-	changed := strings.Replace(string(content), "8080:8080", strconv.Itoa(port)+":8080", 1)
-	if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
-		return fmt.Errorf("write the sample's manifest: %w", err)
-	}
-	return nil
+	_, err = cluster.DeploySample(ctx, e.cli)
+	return e, err
 }
 
 func (e *environment) start(ctx context.Context) error {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"okteto/e2e/harness"
 )
 
 type options struct {
@@ -99,7 +101,7 @@ func (e *environment) measureUp(ctx context.Context, out io.Writer) error {
 			if err := e.okteto(ctx, "down"); err != nil {
 				return err
 			}
-			if err := e.cluster.WaitDeployment(ctx, namespace, application); err != nil {
+			if err := e.cluster.WaitDeployment(ctx, namespace, harness.SampleName); err != nil {
 				return err
 			}
 		}
