@@ -117,6 +117,12 @@ bench: install ## speed of the whole path on the cluster, beside the original's
 	@$(MAKE) images
 	@go run -tags $(TAGS) ./e2e/bench/path
 
+.PHONY: bench-up
+bench-up: install ## time to ready, time until work goes on after faults, memory, beside the original's
+	@$(MAKE) cluster build
+	@$(MAKE) images
+	@go run -tags $(TAGS) ./e2e/bench/up
+
 .PHONY: bench-ssh
 bench-ssh: install ## the SSH server beside OpenSSH's sshd
 	@go run -tags $(TAGS) ./remote/bench

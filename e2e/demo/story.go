@@ -20,6 +20,7 @@ const namespace = "okteto-demo"
 // story is one run of the demo.
 type story struct {
 	cluster *harness.Cluster
+	laptop  string
 	cli     *harness.CLI
 	out     io.Writer
 	start   time.Time
@@ -37,13 +38,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer os.RemoveAll(laptop)
 	s := &story{cluster: cluster, out: out, start: time.Now()}
-	s.cli = cluster.NewCLI(filepath.Join(laptop, "home"), filepath.Join(laptop, "project"), namespace)
-
-	for _, folder := range []string{s.cli.Home, s.cli.Dir} {
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			return fmt.Errorf("make a folder for the project: %w", err)
-		}
-	}
+	s.laptop = laptop
 	defer func() { err = errors.Join(err, s.cleanUp(context.WithoutCancel(ctx))) }()
 	for _, step := range []func(context.Context) error{
 		s.deploy, s.up, s.edit, s.execute, s.down,
@@ -67,29 +62,16 @@ func (s *story) deploy(ctx context.Context) error {
 		return fmt.Errorf("ask the cluster for its nodes: %w (make cluster)", err)
 	}
 	s.say("A cluster of %d nodes, Kubernetes %s.", len(nodes.Items), nodes.Items[0].Status.NodeInfo.KubeletVersion)
-	if err := s.emptyNamespace(ctx); err != nil {
-		return err
-	}
-	if s.sample, err = s.cluster.DeploySample(ctx, s.cli); err != nil {
+	if s.cli, s.sample, err = s.cluster.FreshSample(ctx, s.laptop, namespace); err != nil {
 		return err
 	}
 	s.say("The sample application runs: Deployment %q with %d replicas, and a Service.", harness.SampleName, *s.sample.Before.Spec.Replicas)
 	return nil
 }
 
-// emptyNamespace removes what an interrupted demo may have left.
-func (s *story) emptyNamespace(ctx context.Context) error {
-	if err := s.cluster.DeleteNamespace(ctx, namespace); err != nil {
-		return err
-	}
-	return harness.Wait(ctx, "namespace "+namespace, func(ctx context.Context) error {
-		return s.cluster.CreateNamespace(ctx, namespace, nil)
-	})
-}
-
 func (s *story) up(ctx context.Context) error {
 	s.say("$ okteto up --detach")
-	result, err := s.okteto(ctx, "up", "--detach")
+	result, err := s.cli.Succeed(ctx, "up", "--detach")
 	if err != nil {
 		return err
 	}
@@ -123,7 +105,7 @@ func (s *story) edit(ctx context.Context) error {
 func (s *story) execute(ctx context.Context) error {
 	const command = "echo made in the pod > from-pod.txt; hostname"
 	s.say("$ okteto exec -- sh -c %q", command)
-	result, err := s.okteto(ctx, "exec", "--", "sh", "-c", command)
+	result, err := s.cli.Succeed(ctx, "exec", "--", "sh", "-c", command)
 	if err != nil {
 		return err
 	}
@@ -140,7 +122,7 @@ func (s *story) execute(ctx context.Context) error {
 
 func (s *story) down(ctx context.Context) error {
 	s.say("$ okteto down")
-	if _, err := s.okteto(ctx, "down"); err != nil {
+	if _, err := s.cli.Succeed(ctx, "down"); err != nil {
 		return err
 	}
 	if err := s.sample.WaitRestored(ctx); err != nil {
@@ -153,17 +135,9 @@ func (s *story) down(ctx context.Context) error {
 func (s *story) cleanUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if _, err := s.cli.Run(ctx, nil, "down"); err != nil {
-		return err
+	var err error
+	if s.cli != nil {
+		_, err = s.cli.Run(ctx, nil, "down")
 	}
-	return s.cluster.DeleteNamespace(ctx, namespace)
-}
-
-// okteto runs a command that has to succeed.
-func (s *story) okteto(ctx context.Context, args ...string) (harness.Result, error) {
-	result, err := s.cli.Run(ctx, nil, args...)
-	if err == nil && result.Code != 0 {
-		err = fmt.Errorf("okteto %s: exit code %d\n%s%s", strings.Join(args, " "), result.Code, result.Stdout, result.Stderr)
-	}
-	return result, err
+	return errors.Join(err, s.cluster.DeleteNamespace(ctx, namespace))
 }

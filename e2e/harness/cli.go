@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -67,6 +68,15 @@ func (c *CLI) Run(ctx context.Context, stdin io.Reader, args ...string) (Result,
 		return result, fmt.Errorf("run okteto %v: %w", args, err)
 	}
 	return result, nil
+}
+
+// Succeed runs a command that has to succeed.
+func (c *CLI) Succeed(ctx context.Context, args ...string) (Result, error) {
+	result, err := c.Run(ctx, nil, args...)
+	if err == nil && result.Code != 0 {
+		err = fmt.Errorf("okteto %s: exit code %d\n%s%s", strings.Join(args, " "), result.Code, result.Stdout, result.Stderr)
+	}
+	return result, err
 }
 
 // CopyTree copies a folder of plain files, such as a sample, into dir.

@@ -64,6 +64,26 @@ func (c *Cluster) DeploySample(ctx context.Context, cli *CLI) (*Sample, error) {
 	return s, err
 }
 
+// FreshSample is DeploySample for who is no test: a home and a project in folder,
+// and a namespace that is made anew.
+func (c *Cluster) FreshSample(ctx context.Context, folder, namespace string) (*CLI, *Sample, error) {
+	cli := c.NewCLI(filepath.Join(folder, "home"), filepath.Join(folder, "project"), namespace)
+	if err := errors.Join(os.Mkdir(cli.Home, 0o700), os.Mkdir(cli.Dir, 0o755)); err != nil {
+		return nil, nil, fmt.Errorf("make a folder for the project: %w", err)
+	}
+	if err := c.DeleteNamespace(ctx, namespace); err != nil {
+		return nil, nil, err
+	}
+	err := Wait(ctx, "namespace "+namespace, func(ctx context.Context) error {
+		return c.CreateNamespace(ctx, namespace, nil)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	sample, err := c.DeploySample(ctx, cli)
+	return cli, sample, err
+}
+
 // Deployment is the sample's, as it is now.
 func (s *Sample) Deployment(ctx context.Context) (*appsv1.Deployment, error) {
 	d, err := s.cluster.Client.AppsV1().Deployments(s.cli.Namespace).Get(ctx, SampleName, metav1.GetOptions{})

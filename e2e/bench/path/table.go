@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"okteto/e2e/harness"
 )
 
 type options struct {
@@ -98,10 +96,7 @@ func (e *environment) measureUp(ctx context.Context, out io.Writer) error {
 	var took sample
 	for i := range 5 {
 		if i > 0 {
-			if err := e.okteto(ctx, "down"); err != nil {
-				return err
-			}
-			if err := e.cluster.WaitDeployment(ctx, namespace, harness.SampleName); err != nil {
+			if err := e.down(ctx); err != nil {
 				return err
 			}
 		}
