@@ -95,7 +95,8 @@ func (b *bench) processes() (pod, laptop []int, err error) {
 	return pod, laptop, nil
 }
 
-// used sums up resident memory in MB and processor seconds.
+// used sums up resident memory in MB and processor seconds. What processes share,
+// such as the program that both of the laptop's are, counts once.
 func used(pids []int) (resident, seconds float64, err error) {
 	for _, pid := range pids {
 		proc, err := procfs.NewProc(pid)
@@ -106,7 +107,11 @@ func used(pids []int) (resident, seconds float64, err error) {
 		if err != nil {
 			return 0, 0, fmt.Errorf("look at process %d: %w", pid, err)
 		}
-		resident += float64(stat.ResidentMemory()) / mega
+		maps, err := proc.ProcSMapsRollup()
+		if err != nil {
+			return 0, 0, fmt.Errorf("look at process %d: %w", pid, err)
+		}
+		resident += float64(maps.Pss) / mega
 		seconds += stat.CPUTime()
 	}
 	return resident, seconds, nil
