@@ -105,9 +105,22 @@ e2e: install ## the end-to-end tests, on the cluster
 	@$(MAKE) images
 	@.ci/gotest.sh e2e -tags $(TAGS),e2e -count 1 -p 1 -parallel 4 -timeout 30m ./e2e/...
 
+SOAK ?= 10m
+.PHONY: soak
+soak: install ## one okteto up for SOAK=10m, with random edits and faults; nothing may be lost
+	@$(MAKE) cluster build
+	@$(MAKE) images
+	@go run -tags $(TAGS) ./e2e/soak -for $(SOAK)
+
 .PHONY: conformance-sshd
 conformance-sshd: install ## the SSH conformance tests against OpenSSH's sshd, to prove the tests
 	@OKTETO_CONFORMANCE_SERVER=sshd .ci/gotest.sh conformance-sshd -tags $(TAGS) -count 1 -run TestConformance ./remote
+
+.PHONY: screens
+screens: install ## write docs/screens.md: what okteto prints in a real run
+	@$(MAKE) cluster build
+	@$(MAKE) images
+	@go run -tags $(TAGS) ./e2e/screens
 
 ##@ Benchmarks
 

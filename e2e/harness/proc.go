@@ -2,8 +2,10 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"okteto/bin-image/process"
 	"okteto/internal/contract"
@@ -60,4 +62,17 @@ func OneAgents(namespace string) (Agents, error) {
 // Root is the pod's root folder, as this machine sees it.
 func (a Agents) Root() string {
 	return filepath.Join("/proc", strconv.Itoa(a.Supervisor.PID), "root")
+}
+
+// KillAgent ends a child of the supervisor as a crash would.
+func KillAgent(namespace, name string) error {
+	agents, err := OneAgents(namespace)
+	if err != nil {
+		return err
+	}
+	child := agents.Children[name]
+	if child == nil {
+		return fmt.Errorf("kill %s: it does not run", name)
+	}
+	return child.Signal(syscall.SIGKILL)
 }

@@ -170,6 +170,18 @@ func (s *Sample) DevPod(ctx context.Context) (*corev1.Pod, error) {
 	return pod, err
 }
 
+// DeletePod deletes the development pod.
+func (s *Sample) DeletePod(ctx context.Context) error {
+	pod, err := s.DevPod(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.cluster.Client.CoreV1().Pods(s.cli.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("delete the pod: %w", err)
+	}
+	return nil
+}
+
 // WaitRestored waits until the Deployment runs as it was before up, and nothing of
 // the environment is left in the namespace.
 func (s *Sample) WaitRestored(ctx context.Context) error {

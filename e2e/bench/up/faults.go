@@ -8,10 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"okteto/e2e/harness"
 	"okteto/internal/contract"
@@ -38,7 +35,7 @@ func (b *bench) faults(ctx context.Context) error {
 		other            bool
 		original, target time.Duration
 	}{
-		{"the pod is deleted", b.deletePod, true, 11300 * time.Millisecond, 5 * time.Second},
+		{"the pod is deleted", b.DeletePod, true, 11300 * time.Millisecond, 5 * time.Second},
 		{"okteto-remote is killed", b.kill(contract.RemoteBinary), false, 7000 * time.Millisecond, 2 * time.Second},
 		{"syncthing is killed", b.kill(contract.SyncthingBinary), false, 15900 * time.Millisecond, 3 * time.Second},
 		{"the way is cut, refused for 12 s, and back", b.cut, false, 0, 2 * time.Second},
@@ -132,29 +129,8 @@ func until(ctx context.Context, check func() bool) error {
 	return nil
 }
 
-func (b *bench) deletePod(ctx context.Context) error {
-	pod, err := b.DevPod(ctx)
-	if err != nil {
-		return err
-	}
-	if err := b.cluster.Client.CoreV1().Pods(namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{}); err != nil {
-		return fmt.Errorf("delete the pod: %w", err)
-	}
-	return nil
-}
-
 func (b *bench) kill(name string) func(context.Context) error {
-	return func(context.Context) error {
-		agents, err := harness.OneAgents(namespace)
-		if err != nil {
-			return err
-		}
-		child := agents.Children[name]
-		if child == nil {
-			return fmt.Errorf("kill %s: it does not run", name)
-		}
-		return child.Signal(syscall.SIGKILL)
-	}
+	return func(context.Context) error { return harness.KillAgent(namespace, name) }
 }
 
 func (b *bench) cut(ctx context.Context) error {
