@@ -5,6 +5,10 @@
 package cli
 
 import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
 	"testing"
 
 	"okteto/e2e/harness"
@@ -22,4 +26,23 @@ func newLaptop(t *testing.T) *laptop {
 	t.Helper()
 	s := harness.NewSample(t, nil)
 	return &laptop{SampleTest: s, way: s.ThroughProxy()}
+}
+
+// background is a context for what is done when the test's own has ended.
+func (l *laptop) background() context.Context {
+	return context.WithoutCancel(l.Context())
+}
+
+// awaitListening reads until a program says on which port it listens.
+func awaitListening(t *testing.T, output io.Reader) string {
+	t.Helper()
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if _, after, ok := strings.Cut(lines.Text(), "listeningOn=="); ok {
+			port, _, _ := strings.Cut(after, "==")
+			return port
+		}
+	}
+	t.Fatalf("the program does not listen: %v", lines.Err())
+	return ""
 }
