@@ -20,7 +20,7 @@ func TestConformanceAbuse(t *testing.T) {
 		{id: "L01", what: "garbage is closed, the server lives", test: garbage},
 		{id: "L02", what: "an endless version line is cut", test: endlessVersion},
 		{id: "L03", what: "an oversized packet is closed without a big allocation", test: oversized},
-		{id: "L06", what: "500 silent connections do not lock out a client", test: silentCrowd, own: true},
+		{id: "L06", what: "500 silent connections do not lock out a client", test: silentCrowd, own: true, sshdFails: "it keeps them all for LoginGraceTime, with room for them (MaxStartups)"},
 		{id: "L07", what: "malformed requests after login are refused, the connection lives", test: malformedRequests},
 	})
 }

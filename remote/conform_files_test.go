@@ -283,7 +283,7 @@ func sftpBigOffset(tb testing.TB, s *sshkit.Server) {
 func sftpOddNames(tb testing.TB, s *sshkit.Server) {
 	d := tb.TempDir()
 	_ = os.Symlink("nowhere", d+"/dangling")
-	names := []string{"with space", "ümläut", "new\nline", "quo'te\"s", "-dash", "100%", "back\\slash"}
+	names := []string{"with space", "ümläut", "new\nline", "quo'te\"s", "-dash", "100%", "back\\slash", "not\xff\xfeutf8"}
 	for _, n := range names {
 		write(tb, filepath.Join(d, n), []byte(n))
 	}

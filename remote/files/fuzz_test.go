@@ -42,6 +42,7 @@ func FuzzInterposer(f *testing.F) {
 	f.Add(byte(typeExtended), request(typeExtended, 1, "copy-data", "1")[5:])
 	f.Add(byte(typeExtended), request(typeExtended, 1, "limits@openssh.com")[5:])
 	f.Add(byte(typeExtended), request(typeExtended, 1, "expand-path@openssh.com", "~/x")[5:])
+	f.Add(byte(typeExtended), request(typeExtended, 1, "users-groups-by-id@openssh.com", "\x00\x00\x00\x00", "\xff\xff\xff\xff")[5:])
 	f.Add(byte(typeRealpath), request(typeRealpath, 1, ".")[5:])
 	f.Add(byte(typeClose), []byte{0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff})
 	f.Add(byte(typeRead), []byte{})

@@ -52,6 +52,8 @@ var extensions = map[string]handlerFunc{
 	"expand-path@openssh.com": (*interposer).expandPath,
 	"home-directory":          (*interposer).homeDirectory,
 	"fstatvfs@openssh.com":    (*interposer).fstatvfs,
+
+	"users-groups-by-id@openssh.com": (*interposer).namesByID,
 }
 
 // versionPacket announces ours and those of pkg/sftp.
@@ -68,6 +70,7 @@ func versionPacket() []byte {
 		{"expand-path@openssh.com", "1"},
 		{"home-directory", "1"},
 		{"fstatvfs@openssh.com", "2"},
+		{"users-groups-by-id@openssh.com", "1"},
 	} {
 		p = p.string(e[0]).string(e[1])
 	}

@@ -36,7 +36,11 @@ func (x *exchange) handle(ctx context.Context, req *ssh.Request) bool {
 			x.target.stopOutput()
 		}
 		return true
-	default: // break, x11-req, auth-agent of other vendors, …
+	case "break":
+		// RFC 4335; as OpenSSH, which passes it on to a terminal, where Linux
+		// has nothing to break.
+		return x.target != nil && x.pty != nil
+	default: // x11-req, auth-agent of other vendors, …
 		return false
 	}
 }
