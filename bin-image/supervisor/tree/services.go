@@ -24,6 +24,11 @@ const exitRestart = 3
 // for those that hang.
 const probeEvery = 30 * time.Second
 
+// hungAfter is the silence after which a service that was ready is ended, and
+// started again. It is long: a big scan, or a container that gets little of the
+// processor, is no reason.
+const hungAfter = 3 * time.Minute
+
 func (s *supervisor) configPath() string {
 	return filepath.Join(s.opts.SyncthingHome, contract.SyncthingConfigFile)
 }
@@ -43,8 +48,7 @@ func (s *supervisor) syncthing() service.Config {
 			}
 		},
 		Probe: s.sync.Healthy,
-		// A big scan may keep it busy, so only a long silence counts.
-		Hung:        3 * time.Minute,
+		Hung:        hungAfter,
 		ProbeEvery:  probeEvery,
 		RestartCode: exitRestart,
 		Grace:       s.opts.Grace,
@@ -88,6 +92,7 @@ func (s *supervisor) remote() service.Config {
 			return child.Spec{Path: filepath.Join(s.opts.BinDir, contract.RemoteBinary), Env: os.Environ()}
 		},
 		Probe:      s.probeSSH,
+		Hung:       hungAfter,
 		ProbeEvery: probeEvery,
 		Grace:      s.opts.Grace,
 		OOMKills:   s.oomKills(),
