@@ -120,7 +120,8 @@ type run struct {
 	Options
 	signals chan os.Signal
 	input   *input
-	console *os.File // the terminal in raw mode, nil if there is none
+	console *os.File          // the terminal in raw mode, nil if there is none
+	modes   ssh.TerminalModes // its settings before
 	// By name and by what it has had of its output a named terminal knows this run
 	// again: it goes on from there.
 	name string
@@ -137,6 +138,7 @@ func (r *run) raw() (restore func(), err error) {
 	if !ok {
 		return func() {}, nil
 	}
+	r.modes = localModes(in)
 	state, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("put the terminal into raw mode: %w", err)
@@ -251,7 +253,7 @@ func (r *run) prepare(session *ssh.Session) error {
 		name = "xterm-256color"
 	}
 	columns, rows := r.size()
-	if err := session.RequestPty(name, rows, columns, ssh.TerminalModes{}); err != nil {
+	if err := session.RequestPty(name, rows, columns, r.modes); err != nil {
 		return fmt.Errorf("request terminal: %w", err)
 	}
 	return nil
