@@ -47,7 +47,7 @@ func (s *supervisor) syncthing() service.Config {
 				Args: args, Env: s.syncthingEnv(os.Environ()), Dir: s.opts.SyncthingHome,
 			}
 		},
-		Probe: s.sync.Healthy,
+		Probe:       s.sync.Healthy,
 		Hung:        hungAfter,
 		ProbeEvery:  probeEvery,
 		RestartCode: exitRestart,
