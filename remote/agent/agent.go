@@ -171,8 +171,8 @@ func (f *Forward) connect(conn net.Conn) {
 	f.carry(conn, ch, reqs)
 }
 
-// Close ends agent forwarding and removes the socket. It does not wait for
-// uses in progress: they end with the connection.
+// Close ends agent forwarding, removes the socket, and waits for uses in
+// progress: they end with the connection, which its owner closes first.
 func (f *Forward) Close() {
 	f.mu.Lock()
 	f.closed = true
