@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"okteto/e2e/harness"
 	"okteto/internal/contract"
 )
@@ -162,28 +160,6 @@ func TestVolumeKeepsData(t *testing.T) {
 	s.MustSay("with a volume")
 	s.Serves("with a volume")
 	s.MustOkteto("down", "--volumes")
-	s.Restored()
-}
-
-// TestPodIsReplaced deletes the development pod under a running up.
-func TestPodIsReplaced(t *testing.T) {
-	t.Parallel()
-	s := newSample(t)
-	s.MustOkteto("up", "--detach")
-	s.MustSay("before")
-	s.Serves("before")
-	old := s.MustDevPod()
-	if err := s.Client.CoreV1().Pods(s.Namespace).Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	s.MustSay("while the pod was away")
-	s.Serves("while the pod was away")
-	if now := s.MustDevPod(); now.UID == old.UID {
-		t.Error("the pod was not replaced")
-	}
-	s.MustSay("after")
-	s.Serves("after")
-	s.MustOkteto("down")
 	s.Restored()
 }
 

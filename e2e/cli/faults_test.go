@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"okteto/e2e/harness"
 	"okteto/internal/contract"
 )
@@ -24,19 +22,17 @@ func TestPodDeleted(t *testing.T) {
 	l := newLaptop(t)
 	l.MustOkteto("up", "--detach")
 	l.EditServed("before")
-	pods := l.Client.CoreV1().Pods(l.Namespace)
-	selector := metav1.ListOptions{LabelSelector: contract.InteractiveLabel + "=" + harness.SampleName}
-	list, err := pods.List(t.Context(), selector)
-	if err != nil || len(list.Items) != 1 {
-		t.Fatalf("%d pods, %v", len(list.Items), err)
-	}
-	if err := pods.Delete(t.Context(), list.Items[0].Name, metav1.DeleteOptions{}); err != nil {
+	old := l.MustDevPod()
+	if err := l.DeletePod(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
 	l.EditServed("after")
 	t.Logf("served again %v after the pod was deleted", time.Since(start))
 	l.Reaches(contract.StateReady)
+	if now := l.MustDevPod(); now.UID == old.UID {
+		t.Error("the pod was not replaced")
+	}
 	if result := l.Okteto(nil, "exec", "--", "sh", "-c", "exit 9"); result.Code != 9 {
 		t.Errorf("exec afterwards: exit code %d: %s", result.Code, result.Stderr)
 	}
