@@ -68,8 +68,8 @@ func (s *Server) serveConn(h *handshake) {
 	}()
 	defer s.settle(h)
 	w := newWire(h.conn, s.load)
-	conf := s.config(log, w.preferGCM(s.version))
-	conn, chans, reqs, err := ssh.NewServerConn(w, conf)
+	onlyGCM := w.preferGCM(s.version)
+	conn, chans, reqs, err := ssh.NewServerConn(w, s.config(log, onlyGCM))
 	s.settle(h)
 	if err != nil {
 		reason := failureReason(err)
@@ -84,6 +84,7 @@ func (s *Server) serveConn(h *handshake) {
 		log.Log(context.Background(), level, "login failed", "reason", reason, "after", time.Since(h.start).Round(time.Millisecond))
 		return
 	}
+	w.joins.Store(onlyGCM)
 	s.metrics.handshake.Observe(time.Since(h.start).Seconds())
 	key := conn.Permissions.Extensions[extKey]
 	log.Info("login", "key", key, "client", printable(string(conn.ClientVersion())))
