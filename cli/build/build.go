@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/moby/buildkit/client"
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
@@ -27,6 +26,7 @@ import (
 	"okteto/cli/build/builder"
 	"okteto/cli/kube"
 	"okteto/cli/ui"
+	"okteto/internal/contract"
 )
 
 // attempts of a build whose builder goes away in the middle of it. What was done
@@ -74,7 +74,7 @@ func (o *Options) Validate() error {
 	if _, ok := displayModes[o.Progress]; !ok {
 		return &ui.Problem{Summary: fmt.Sprintf("unknown progress %q", o.Progress), Hint: "choose one of: auto, tty, plain, json"}
 	}
-	if isRemote(o.Context) {
+	if contract.RemoteBuildContext(o.Context) {
 		return nil
 	}
 	info, err := os.Stat(o.Context)
@@ -96,16 +96,6 @@ func (o *Options) dockerfile() string {
 		return filepath.Join(o.Context, "Dockerfile")
 	}
 	return o.File
-}
-
-// isRemote reports whether the builder fetches the context itself.
-func isRemote(context string) bool {
-	for _, prefix := range []string{"https://", "http://", "git://", "ssh://", "git@", "github.com/"} {
-		if strings.HasPrefix(context, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // Run builds, and pushes what has a name. A builder that goes away meanwhile is

@@ -11,9 +11,6 @@ import (
 	"okteto/internal/contract"
 )
 
-// oktetoRegistry stands for the registry of OKTETO_REGISTRY_URL.
-const oktetoRegistry = "okteto.dev/"
-
 // expand turns names into full ones: okteto.dev/NAME into the registry's name
 // with the namespace, and everything else the way Docker does.
 func expand(names []string, namespace string) ([]string, error) {
@@ -38,7 +35,7 @@ func expand(names []string, namespace string) ([]string, error) {
 // Expand replaces okteto.dev/NAME by REGISTRY/NAMESPACE/NAME, where REGISTRY is
 // OKTETO_REGISTRY_URL; other names stay as they are.
 func Expand(name, namespace string) (string, error) {
-	rest, ok := strings.CutPrefix(name, oktetoRegistry)
+	rest, ok := strings.CutPrefix(name, contract.OktetoRegistry)
 	if !ok {
 		return name, nil
 	}
@@ -50,7 +47,7 @@ func Expand(name, namespace string) (string, error) {
 	if registry == "" {
 		return "", &ui.Problem{
 			Summary: fmt.Sprintf("%s has no registry to go to", name),
-			Detail:  oktetoRegistry + " stands for the registry that " + contract.EnvRegistryURL + " names, and it is not set",
+			Detail:  contract.OktetoRegistry + " stands for the registry that " + contract.EnvRegistryURL + " names, and it is not set",
 			Hint:    fmt.Sprintf("export %s=registry.example.com\nor give the full name of the image", contract.EnvRegistryURL),
 		}
 	}

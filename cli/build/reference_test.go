@@ -70,3 +70,19 @@ func TestOutputs(t *testing.T) {
 		t.Error("an output without a type is accepted")
 	}
 }
+
+func TestCachesAreSpelledOut(t *testing.T) {
+	t.Setenv(contract.EnvRegistryURL, "registry.example.com")
+	got, err := registryCaches([]string{"okteto.dev/a", "b", "type=registry,ref=okteto.dev/c,mode=max", "type=local,src=d"}, "ns")
+	want := []string{
+		"type=registry,ref=registry.example.com/ns/a", "type=registry,ref=b",
+		"type=registry,ref=registry.example.com/ns/c,mode=max", "type=local,src=d",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("registryCaches = %v, %v; want %v", got, err, want)
+	}
+	t.Setenv(contract.EnvRegistryURL, "")
+	if _, err := registryCaches([]string{"okteto.dev/a"}, "ns"); err == nil {
+		t.Error("an okteto.dev name without a registry is accepted")
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"okteto/cli/ui"
+	"okteto/internal/contract"
 )
 
 // maxDockerfile from standard input, in bytes.
@@ -108,7 +109,7 @@ func attributes(o *Options) (map[string]string, error) {
 
 // locals are the folders that the builder may read.
 func (s *solve) locals(o *Options) error {
-	if isRemote(o.Context) {
+	if contract.RemoteBuildContext(o.Context) {
 		s.options.FrontendAttrs["context"] = o.Context
 		if o.File != "" {
 			s.options.FrontendAttrs["filename"] = o.File
@@ -193,11 +194,18 @@ func (s *solve) outputs(o *Options, tags []string) error {
 
 // caches: a pushed image carries its cache, unless --cache-to says where to.
 func (s *solve) caches(o *Options, _ []string) error {
-	imports, err := build.ParseImportCache(registryCaches(o.CacheFrom))
+	from, err := registryCaches(o.CacheFrom, o.Namespace)
+	if err != nil {
+		return err
+	}
+	imports, err := build.ParseImportCache(from)
 	if err != nil {
 		return &ui.Problem{Summary: "cannot understand --cache-from " + strings.Join(o.CacheFrom, " "), Cause: err, Hint: "give an image, or type=registry,ref=IMAGE"}
 	}
-	to := registryCaches(o.CacheTo)
+	to, err := registryCaches(o.CacheTo, o.Namespace)
+	if err != nil {
+		return err
+	}
 	if len(to) == 0 && s.pushes {
 		to = []string{"type=inline"}
 	}
@@ -209,15 +217,28 @@ func (s *solve) caches(o *Options, _ []string) error {
 	return nil
 }
 
-// registryCaches spells a bare image out.
-func registryCaches(specs []string) []string {
+// registryCaches spells a bare image out, and okteto.dev names.
+func registryCaches(specs []string, namespace string) ([]string, error) {
 	result := slices.Clone(specs)
 	for i, spec := range result {
 		if !strings.Contains(spec, "=") {
-			result[i] = "type=registry,ref=" + spec
+			spec = "type=registry,ref=" + spec
 		}
+		fields := strings.Split(spec, ",")
+		for n, field := range fields {
+			ref, ok := strings.CutPrefix(field, "ref=")
+			if !ok {
+				continue
+			}
+			full, err := Expand(ref, namespace)
+			if err != nil {
+				return nil, err
+			}
+			fields[n] = "ref=" + full
+		}
+		result[i] = strings.Join(fields, ",")
 	}
-	return result
+	return result, nil
 }
 
 // attach hands the builder what it may ask for during the build: registry

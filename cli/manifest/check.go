@@ -45,6 +45,7 @@ func (d *decoder) at(field string) *yaml.Node {
 
 // resolve fills in what follows from other fields and the defaults.
 func (d *decoder) resolve(dev *Dev) {
+	dev.Image = dev.ImageBuild.Name
 	if len(dev.Sync.Folders) == 0 {
 		if dev.Workdir == "" {
 			dev.Workdir = defaultWorkdir

@@ -20,8 +20,10 @@ type Dev struct {
 	// Autocreate makes a workload of its own when there is none.
 	Autocreate bool `json:"autocreate,omitempty" doc:"Create a workload for the environment instead of replacing one."`
 
-	Container       string            `json:"container,omitempty" doc:"Container to develop in; the first one unless set."`
-	Image           string            `json:"image,omitempty" expand:"true" doc:"Image of the development container; the workload's own unless set."`
+	Container string `json:"container,omitempty" doc:"Container to develop in; the first one unless set."`
+	// Image is ImageBuild's name.
+	Image           string            `json:"-"`
+	ImageBuild      Image             `json:"image,omitempty" expand:"true" doc:"Image of the development container, its name or how up --build makes it; the workload's own unless set."`
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty" enum:"Always,IfNotPresent,Never" doc:"When to pull the image. Always, unless the image is the workload's own, whose policy is kept."`
 	// Command and Args are what `up` runs in the dev container: see Argv.
 	Command Command `json:"command,omitempty" doc:"Command that up runs: a list, or a string that is given to sh -c if it has spaces."`

@@ -41,7 +41,7 @@ func TestErrors(t *testing.T) {
 		"not a list":             {"name: api\nsync: .:/app\n", `okteto.yml:2:7: sync: expected a list of local:remote, got ".:/app" (put a dash before it, on a line of its own)`},
 		"not a mapping":          {"name: api\nselector: [a]\n", "okteto.yml:2:11: selector: expected a mapping, got a list"},
 		"enum":                   {"name: api\nimagePullPolicy: always\n", `okteto.yml:2:18: imagePullPolicy: expected Always or IfNotPresent or Never, got "always" (did you mean Always?)`},
-		"image of S":             {"name: api\nimage:\n  name: golang\n", "okteto.yml:3:3: image: expected a string, got a mapping"},
+		"image of S":             {"name: api\nimage:\n  - golang\n", "okteto.yml:3:3: image: expected the name of an image, or a mapping of name, context, dockerfile, target, args, cache_from; got a list"},
 		"sync without a path":    {"name: api\nsync: [.]\n", `okteto.yml:2:8: sync[0]: expected local:remote, got "." (such as .:/app)`},
 		"sync to /":              {"name: api\nsync:\n  - .:/\n", "okteto.yml:3:5: sync[0]: the root of the container cannot be used (name a folder, such as /app)"},
 		"sync to a relative":     {"name: api\nsync:\n  - .:app\n", `okteto.yml:3:5: sync[0]: the path in the container must be absolute, got "app" (write /app)`},

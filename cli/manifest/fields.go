@@ -66,7 +66,7 @@ type unsupported struct {
 
 func unsupportedKeys() map[string]unsupported {
 	return map[string]unsupported{
-		"push":        {message: "has no effect: up never pushes images"},
+		"push":        {message: "has no effect: up --build pushes the image under its name"},
 		"subpath":     {message: "has no effect: use sync to choose the folders"},
 		"docker":      {message: "is not supported: no Docker daemon is started beside the container", hint: "run one as a sidecar of the workload", fatal: true},
 		"divert":      {message: "is not supported", hint: "use a namespace of your own", fatal: true},

@@ -178,7 +178,7 @@ type rootForm struct {
 	Forward   []Forward `json:"forward,omitempty" doc:"Forwards to services, for whichever environment is up: local:service:remote."`
 	Icon      string    `json:"icon,omitempty" doc:"Ignored."`
 
-	Build        ignored `json:"build,omitempty" doc:"Ignored: this client builds no images."`
+	Build        ignored `json:"build,omitempty" doc:"Ignored: an environment says in image how up --build makes its image."`
 	Dependencies ignored `json:"dependencies,omitempty" doc:"Ignored."`
 	Deploy       ignored `json:"deploy,omitempty" doc:"Ignored: this client deploys nothing."`
 	Destroy      ignored `json:"destroy,omitempty" doc:"Ignored."`

@@ -104,6 +104,8 @@ func (g *schemaGenerator) forms(t reflect.Type) (any, bool) {
 		return object("oneOf", []any{texts, object("type", "object", "additionalProperties", object("type", []string{"string", "number", "boolean", "null"}))}), true
 	case reflect.TypeFor[ResourceList]():
 		return object("type", "object", "additionalProperties", object("type", []string{"string", "number"})), true
+	case reflect.TypeFor[Image]():
+		return object("oneOf", []any{scalar, g.ref(t)}), true
 	case reflect.TypeFor[Probes](), reflect.TypeFor[Lifecycle](), reflect.TypeFor[Hook]():
 		return object("oneOf", []any{object("type", "boolean"), g.ref(t)}), true
 	case reflect.TypeFor[Timeout]():

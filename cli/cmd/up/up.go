@@ -23,6 +23,7 @@ type flags struct {
 	reset       bool
 	takeOver    bool
 	dryRun      bool
+	build       bool
 }
 
 // NewCommand returns `okteto up`.
@@ -52,6 +53,7 @@ else stays until it is told to end.`,
 	set.BoolVar(&f.reset, "reset", false, "forget what the synchronization knows, and compare all files again")
 	set.BoolVar(&f.takeOver, "take-over", false, "end another okteto up of this environment first")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be applied to the cluster, and change nothing")
+	set.BoolVar(&f.build, "build", false, "build and push the image as the manifest says, and use that very one")
 	set.BoolVar(&f.background, backgroundFlag, false, "")
 	if err := set.MarkHidden(backgroundFlag); err != nil {
 		panic(err) // the flag is defined above
@@ -92,6 +94,9 @@ func start(ctx context.Context, o up.Options, f flags, name string, command []st
 	}
 	o.Target, o.Command, o.RemotePort, o.Reset = t, command, f.remote, f.reset
 	o.TakeOver, o.DryRun = f.takeOver, f.dryRun
+	if err := image(ctx, &o, f.build); err != nil {
+		return err
+	}
 	return up.Run(ctx, o)
 }
 
