@@ -68,7 +68,6 @@ func New(c Config) (*Engine, error) {
 		// We watch and time the scans; see the package comment.
 		raw.Folders[i].FSWatcherEnabled = false
 		raw.Folders[i].RescanIntervalS = 0
-		raw.Folders[i].CaseSensitiveFS = caseSensitive(raw.Folders[i].Path)
 	}
 	if e.events = events.NewLogger(); c.GUIAddress != "" {
 		if err := setLocations(c); err != nil {
@@ -102,6 +101,9 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 			// The folder will be in an error state; the others work.
 			e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
 		}
+		// Only a root that is there can tell. Without, Syncthing reads the whole
+		// directory of each file that it receives.
+		raw.Folders[i].CaseSensitiveFS = caseSensitive(f.Path)
 		if err := e.guardStart(f); err != nil {
 			return err
 		}

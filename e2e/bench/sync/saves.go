@@ -29,6 +29,10 @@ const (
 // patience with a single file.
 const patience = 2 * time.Minute
 
+// countPause between counts of a tree, so that counting does not take the time
+// that is measured.
+const countPause = 50 * time.Millisecond
+
 type save func(path string, content []byte) error
 
 func plain(path string, content []byte) error { return os.WriteFile(path, content, 0o644) }
@@ -123,7 +127,11 @@ func measure(ctx context.Context, n int, from, to string, how save, gap func() t
 }
 
 func await(ctx context.Context, condition func() bool) error {
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(200 * time.Microsecond) {
+	return awaitEvery(ctx, 200*time.Microsecond, condition)
+}
+
+func awaitEvery(ctx context.Context, pause time.Duration, condition func() bool) error {
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(pause) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -142,14 +150,14 @@ func burst(ctx context.Context, w io.Writer, o Options, laptop, pod string) erro
 		if err := tree.Generate(filepath.Join(laptop, name), tree.Spec{Files: o.Burst, Seed: uint64(round)}); err != nil {
 			return err
 		}
-		if err := await(ctx, func() bool { return count(filepath.Join(pod, name)) == o.Burst }); err != nil {
+		if err := awaitEvery(ctx, countPause, func() bool { return count(filepath.Join(pod, name)) == o.Burst }); err != nil {
 			return err
 		}
 		out = append(out, time.Since(start))
 		if err := os.RemoveAll(filepath.Join(laptop, name)); err != nil {
 			return err
 		}
-		if err := await(ctx, func() bool { return count(filepath.Join(pod, name)) == 0 }); err != nil {
+		if err := awaitEvery(ctx, countPause, func() bool { return count(filepath.Join(pod, name)) == 0 }); err != nil {
 			return err
 		}
 	}
