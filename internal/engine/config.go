@@ -300,8 +300,8 @@ func (f Folder) syncthing(shared []config.FolderDeviceConfiguration) config.Fold
 	raw.Versioning = config.VersioningConfiguration{Params: map[string]string{}}
 	if f.TrashDir != "" {
 		raw.Versioning = config.VersioningConfiguration{
-			Type:             "simple",
-			Params:           map[string]string{"keep": "20", "cleanoutDays": strconv.Itoa(f.TrashDays)},
+			Type:             trashType,
+			Params:           map[string]string{"keep": trashKeep, "cleanoutDays": strconv.Itoa(f.TrashDays)},
 			CleanupIntervalS: 3600,
 			FSPath:           f.TrashDir,
 			FSType:           config.FilesystemTypeBasic,

@@ -54,6 +54,7 @@ func New(c Config) (*Engine, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	registerTrash()
 	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}}
 	for _, dir := range []string{c.Home, c.DataDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
