@@ -81,6 +81,9 @@ func (u *up) prepare(ctx context.Context, f *found) error {
 		environment: environment, user: user,
 		credentials: tunnel.Credentials{Signer: user.Signer, HostKey: hostKey},
 	}
+	if err := u.ignores(); err != nil {
+		return err
+	}
 	u.sync = newSyncKeeper(u, folders(u.target.Dev))
 	return ctx.Err()
 }

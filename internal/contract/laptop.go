@@ -13,6 +13,9 @@ const (
 	EnvContext = "OKTETO_CONTEXT"
 	// EnvExecuteSSH "false" runs commands through the Kubernetes exec API.
 	EnvExecuteSSH = "OKTETO_EXECUTE_SSH"
+	// EnvAutogenerateIgnore "true" has a first up write the usual .stignore where
+	// there is none (cmd/up/stignore.go).
+	EnvAutogenerateIgnore = "OKTETO_AUTOGENERATE_STIGNORE"
 	// EnvTimeout overrides the manifest's default timeout.
 	EnvTimeout = "OKTETO_TIMEOUT"
 	// EnvRegistryURL is what okteto.dev/<name> expands to.

@@ -17,6 +17,7 @@ import (
 
 	"okteto/cli/kube"
 	"okteto/cli/manifest"
+	"okteto/cli/stack"
 	"okteto/cli/target"
 	"okteto/cli/ui"
 	"okteto/cli/workload"
@@ -79,7 +80,7 @@ func run(ctx context.Context, streams ui.Streams, f flags, name string) error {
 	} else if name == "" {
 		name = folderName(dir)
 	}
-	language := detect(dir)
+	language := stack.Detect(dir)
 	if err := write(path, compose(name, chosen, looked, language), f.force); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func run(ctx context.Context, streams ui.Streams, f flags, name string) error {
 	}
 	fmt.Fprintf(streams.Out, "wrote %s%s\n", path, about(chosen, language))
 	ignore := filepath.Join(filepath.Dir(path), contract.IgnoreFile)
-	switch err := write(ignore, ignoreFile(language), false); {
+	switch err := write(ignore, stack.IgnoreFile(language), false); {
 	case err == nil:
 		fmt.Fprintf(streams.Out, "wrote %s\n", ignore)
 	case !errors.Is(err, fs.ErrExist):
@@ -98,13 +99,13 @@ func run(ctx context.Context, streams ui.Streams, f flags, name string) error {
 	return nil
 }
 
-func about(w *workload.Workload, s *stack) string {
+func about(w *workload.Workload, s *stack.Stack) string {
 	var parts []string
 	if w != nil {
 		parts = append(parts, w.String())
 	}
 	if s != nil {
-		parts = append(parts, s.name)
+		parts = append(parts, s.Name)
 	}
 	if len(parts) == 0 {
 		return ""

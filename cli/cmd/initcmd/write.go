@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"okteto/cli/manifest"
+	"okteto/cli/stack"
 	"okteto/cli/workload"
 )
 
@@ -14,7 +15,7 @@ const defaultWorkdir = "/usr/src/app"
 // compose writes a first manifest as a person would: what is needed, and a
 // comment on each line that explains itself by nothing else. looked says that
 // the cluster was asked for the workload.
-func compose(name string, w *workload.Workload, looked bool, s *stack) string {
+func compose(name string, w *workload.Workload, looked bool, s *stack.Stack) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# What `okteto up` changes in the workload while you develop in it.")
@@ -36,15 +37,15 @@ func compose(name string, w *workload.Workload, looked bool, s *stack) string {
 	}
 	switch {
 	case s != nil:
-		line("# %s, with its tools. Without this line the workload's own image is used.", s.name)
-		line("image: %s", s.image)
+		line("# %s, with its tools. Without this line the workload's own image is used.", s.Name)
+		line("image: %s", s.Image)
 	case w == nil && looked:
 		line("# Any image with the tools that you need.")
 		line("image: debian:stable")
 	}
 	command, workdir := "sh", defaultWorkdir
 	if s != nil {
-		command = s.command
+		command = s.Command
 	}
 	if w != nil && w.Template().Spec.Containers[container].WorkingDir != "" && w.Template().Spec.Containers[container].WorkingDir != "/" {
 		workdir = w.Template().Spec.Containers[container].WorkingDir
@@ -54,16 +55,16 @@ func compose(name string, w *workload.Workload, looked bool, s *stack) string {
 	line("sync:")
 	line("  - .:%s", workdir)
 	ports(line, w, container, s)
-	if s != nil && s.cache != "" {
+	if s != nil && s.Cache != "" {
 		line("# Kept on the environment's volume, from one up to the next.")
 		line("volumes:")
-		line("  - %s", s.cache)
+		line("  - %s", s.Cache)
 	}
 	return b.String()
 }
 
 // ports forwards those of the container, and leads a debugger to the laptop.
-func ports(line func(string, ...any), w *workload.Workload, container int, s *stack) {
+func ports(line func(string, ...any), w *workload.Workload, container int, s *stack.Stack) {
 	var found []int
 	if w != nil {
 		for _, p := range w.Template().Spec.Containers[container].Ports {
@@ -73,10 +74,10 @@ func ports(line func(string, ...any), w *workload.Workload, container int, s *st
 		}
 	}
 	if len(found) == 0 && s != nil {
-		found = append(found, s.port)
+		found = append(found, s.Port)
 	}
-	if s != nil && s.debug != 0 {
-		found = append(found, s.debug)
+	if s != nil && s.Debug != 0 {
+		found = append(found, s.Debug)
 	}
 	if len(found) == 0 {
 		return
@@ -93,16 +94,4 @@ func ports(line func(string, ...any), w *workload.Workload, container int, s *st
 		}
 		used[local] = true
 	}
-}
-
-// ignoreFile is a first .stignore.
-func ignoreFile(s *stack) string {
-	var b strings.Builder
-	b.WriteString("// What is not synchronized (https://docs.syncthing.net/users/ignoring).\n.git\n.okteto\n.DS_Store\n")
-	if s != nil {
-		for _, pattern := range s.ignore {
-			b.WriteString(pattern + "\n")
-		}
-	}
-	return b.String()
 }
