@@ -49,18 +49,15 @@ func TestOriginalConfigurationOfAllEras(t *testing.T) {
 func TestFirstScanIsSeenByTheOriginalCLI(t *testing.T) {
 	d := newDaemon(t, 32)
 	d.start()
-	eventually(t, "first scan", func() bool {
-		var status struct{ State string }
-		return d.get("/rest/db/status?folder=okteto-1", "", &status) == http.StatusOK && status.State == "idle"
-	})
-	var events []struct {
+	type event struct {
 		Type string
 		Data struct{ Folder, To string }
 	}
-	d.get("/rest/events?folder=okteto-1&since=0&limit=1&timeout=0&events=StateChanged", "", &events)
-	if len(events) != 1 || events[0].Data.Folder != "okteto-1" || events[0].Data.To != "idle" {
-		t.Errorf("events: %+v", events)
-	}
+	eventually(t, "the last change of state to be that to idle", func() bool {
+		var events []event
+		d.get("/rest/events?folder=okteto-1&since=0&limit=1&timeout=0&events=StateChanged", "", &events)
+		return len(events) == 1 && events[0].Data.Folder == "okteto-1" && events[0].Data.To == "idle"
+	})
 }
 
 // The interface that the original CLI binds may be named by any host.

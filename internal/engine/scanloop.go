@@ -3,12 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/syncthing/syncthing/lib/model"
-	"github.com/syncthing/syncthing/lib/osutil"
 	"github.com/syncthing/syncthing/lib/protocol"
 )
 
@@ -218,25 +215,6 @@ func (r *folderRunner) takeGuarded(s *scanState, now time.Time) []due {
 	return s.backlog.take(max(scanBatch, len(s.backlog.items)))
 }
 
-// scanRoot is what must be scanned for a path: the topmost directory above it
-// that the database does not know, or knows as deleted. The library finds the
-// former itself, but takes the latter for known, and would announce a file in a
-// folder that is gone: the peer then makes a folder of its own.
-func (r *folderRunner) scanRoot(path string) string {
-	root := path
-	for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
-		if known, ok, err := r.current(dir); err != nil || (ok && !known.IsDeleted()) {
-			break
-		}
-		root = dir
-	}
-	return root
-}
-
-func (r *folderRunner) current(path string) (protocol.FileInfo, bool, error) {
-	return r.e.model.CurrentFolderFile(r.f.ID, osutil.NormalizedFilename(path))
-}
-
 func (r *folderRunner) run(ctx context.Context, s *scanState, batch []due, full bool) {
 	s.running = true
 	go func() { s.done <- r.scanBatch(ctx, batch, full) }()
@@ -246,19 +224,9 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 	if full {
 		return scanResult{full: true, err: r.fullScan(ctx)}
 	}
-	// A scan waits for a running pull anyway; by then most of what is in the
-	// batch is what the pull itself wrote.
-	if err := r.awaitPull(ctx); err != nil {
+	changed, later, paths, err := r.choose(ctx, batch)
+	if err != nil {
 		return scanResult{err: err}
-	}
-	batch, later := r.unfinished(batch, time.Now())
-	changed := batch[:0:0]
-	paths := make([]string, 0, len(batch))
-	for _, d := range batch {
-		if d.tree || r.differs(d.path) {
-			changed = append(changed, d)
-			paths = append(paths, r.scanRoot(d.path))
-		}
 	}
 	if len(paths) == 0 {
 		if len(later) > 0 {
@@ -271,7 +239,7 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 			return scanResult{later: append(later, held...)}
 		}
 	}
-	err := r.scan(ctx, paths)
+	err = r.scan(ctx, paths)
 	if err == nil {
 		r.e.track.scanned(r, changed)
 	}
@@ -308,47 +276,6 @@ func (r *folderRunner) sequence() int64 {
 	}
 	defer snap.Release()
 	return snap.Sequence(protocol.LocalDeviceID)
-}
-
-// awaitPull returns when the folder is not receiving.
-func (r *folderRunner) awaitPull(ctx context.Context) error {
-	pause := time.Millisecond
-	for {
-		state, _, _ := r.e.model.State(r.f.ID)
-		if !strings.HasPrefix(state, "sync") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-			pause = min(2*pause, 16*time.Millisecond)
-		}
-	}
-}
-
-// differs compares a path with the database: what the engine wrote itself needs
-// no scan.
-func (r *folderRunner) differs(path string) bool {
-	known, ok, err := r.current(path)
-	if err != nil {
-		return true
-	}
-	info, err := r.fs.Lstat(path)
-	if err != nil {
-		return ok && !known.IsDeleted()
-	}
-	if !ok || known.IsDeleted() || known.IsInvalid() {
-		return true
-	}
-	perms := protocol.PermsEqual(known.Permissions, uint32(info.Mode())) || known.NoPermissions
-	switch {
-	case info.IsDir():
-		return !known.IsDirectory() || !perms
-	case info.IsRegular():
-		return known.Type != protocol.FileInfoTypeFile || known.Size != info.Size() || !known.ModTime().Equal(info.ModTime()) || !perms
-	}
-	return true
 }
 
 // flushed answers those who wait until all is scanned. What is held back, or is
