@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -258,8 +259,9 @@ func TestLinkInThePodIsNotFollowed(t *testing.T) {
 }
 
 func TestFailureNamesTheFileAndTheRestGoesOn(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root may write everywhere")
+	if os.Getuid() == 0 { // who may write everywhere
+		asNobody(t)
+		return
 	}
 	laptop, pod, trash := dirs(t)
 	put(t, filepath.Join(laptop, "locked/file"), "x")
@@ -270,6 +272,33 @@ func TestFailureNamesTheFileAndTheRestGoesOn(t *testing.T) {
 	result := seedOnce(t, Folder{LocalPath: laptop, RemotePath: pod, LocalWins: true, Trash: trash})[0]
 	if len(result.Failed) != 1 || result.Failed[0].Path != "locked/file" || result.Files != 1 {
 		t.Errorf("failed: %v, files: %d", result.Failed, result.Files)
+	}
+}
+
+// asNobody runs the test in a process without root's rights.
+func asNobody(t *testing.T) {
+	t.Helper()
+	const nobody = 65534
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "seed-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "seed.test")
+	if err := errors.Join(os.WriteFile(path, program, 0o755), os.Chown(dir, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, "-test.v", "-test.run", "^"+t.Name()+"$")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("as another user: %v\n%s", err, out)
 	}
 }
 
