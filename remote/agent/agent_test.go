@@ -34,11 +34,21 @@ func connect(t *testing.T, name string) *ssh.ServerConn {
 	}
 	defer l.Close()
 	go func() {
-		client, err := ssh.Dial("tcp", l.Addr().String(), &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+		nc, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			return // the server's side reports it
 		}
-		for nc := range client.HandleChannelOpen("auth-agent@openssh.com") {
+		// Not ssh.Dial: its client refuses channels until it is told to take them.
+		_, channels, requests, err := ssh.NewClientConn(nc, l.Addr().String(), &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+		if err != nil {
+			return
+		}
+		go ssh.DiscardRequests(requests)
+		for nc := range channels {
+			if nc.ChannelType() != "auth-agent@openssh.com" {
+				_ = nc.Reject(ssh.UnknownChannelType, "")
+				continue
+			}
 			ch, reqs, err := nc.Accept()
 			if err != nil {
 				continue
