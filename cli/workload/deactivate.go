@@ -45,7 +45,7 @@ func deactivate(ctx context.Context, t Target, o DownOptions) (*DownReport, erro
 		d.step(Step{Verb: verbDeleted, Kind: string(twin.Kind()), Name: twin.Meta().Name})
 	}
 	if d.mustWait(ctx, originals) && len(twins) > 0 {
-		if err := d.awaitPodsGone(ctx); err != nil {
+		if err := d.awaitPods(ctx, podEnded, "the development pod to end"); err != nil {
 			d.report.Warnings = append(d.report.Warnings, err.Error())
 		}
 	}
@@ -210,16 +210,17 @@ func (d *deactivation) mustWait(ctx context.Context, originals []*Workload) bool
 	return d.o.Volumes
 }
 
-func (d *deactivation) awaitPodsGone(ctx context.Context) error {
+// awaitPods waits until only pods are left of the environment that are done.
+func (d *deactivation) awaitPods(ctx context.Context, done func(*corev1.Pod) bool, what string) error {
 	for _, label := range []string{contract.InteractiveLabel, contract.DetachedLabel} {
 		selector := label + "=" + d.Dev.Name
-		err := poll(ctx, d.Dev.Timeout.Default, "the development pod to end", func(ctx context.Context) (bool, error) {
+		err := poll(ctx, d.Dev.Timeout.Default, what, func(ctx context.Context) (bool, error) {
 			pods, err := d.Client.CoreV1().Pods(d.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 			if err != nil {
 				return false, fmt.Errorf("list development pods: %w", err)
 			}
-			for _, pod := range pods.Items {
-				if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			for i := range pods.Items {
+				if !done(&pods.Items[i]) {
 					return false, nil
 				}
 			}
@@ -230,6 +231,11 @@ func (d *deactivation) awaitPodsGone(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// podEnded reports whether nothing of the pod runs, so that it holds no volume.
+func podEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // removeObjects deletes the Secret, and a sandbox's Service.
@@ -290,7 +296,8 @@ func (d *deactivation) claim(ctx context.Context) error {
 
 // wait until the development pods are gone and the originals answer again.
 func (d *deactivation) wait(ctx context.Context, originals []*Workload) error {
-	if err := d.awaitPodsGone(ctx); err != nil {
+	gone := func(*corev1.Pod) bool { return false }
+	if err := d.awaitPods(ctx, gone, "the development pod to be gone"); err != nil {
 		return err
 	}
 	for _, original := range originals {

@@ -182,6 +182,10 @@ func findPod(ctx context.Context, t *target.Target) (*Pod, error) {
 	return describe(newest), nil
 }
 
+// terminating is the phase of a pod that has been deleted and still ends, as
+// kubectl calls it.
+const terminating = "Terminating"
+
 // describe says what a pod does or waits for.
 func describe(pod *corev1.Pod) *Pod {
 	p := &Pod{Name: pod.Name, Node: pod.Spec.NodeName, Phase: string(pod.Status.Phase), Reason: pod.Status.Reason}
@@ -201,7 +205,7 @@ func describe(pod *corev1.Pod) *Pod {
 		}
 	}
 	if pod.DeletionTimestamp != nil {
-		p.Phase = "Terminating"
+		p.Phase = terminating
 	}
 	return p
 }

@@ -34,6 +34,8 @@ func (t *writer) report(r *Report) {
 
 func (t *writer) up(r *Report) {
 	switch {
+	case r.Up == nil && r.Pod != nil && r.Pod.Phase == terminating:
+		t.line("State", "not in development mode any more; its pod is ending")
 	case r.Up == nil && r.Pod != nil:
 		t.line("State", "in development mode, but no okteto up runs here; okteto up attaches")
 	case r.Up == nil:
