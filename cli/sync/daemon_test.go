@@ -290,6 +290,33 @@ func TestTrashIsListedAndRestored(t *testing.T) {
 	}
 }
 
+func TestTrashRestoresWhatIsMissingOfADirectory(t *testing.T) {
+	home, root := t.TempDir(), t.TempDir()
+	trash := filepath.Join(home, trashDir, "okteto-1")
+	write(t, filepath.Join(trash, "dir/kept~20261101-100000.txt"), "replaced")
+	write(t, filepath.Join(trash, "dir/gone~20261101-100000.txt"), "older")
+	write(t, filepath.Join(trash, "dir/gone~20261101-110000.txt"), "newer")
+	write(t, filepath.Join(trash, "dir/sub/gone~20261101-100000"), "deep")
+	write(t, filepath.Join(trash, "dirt~20261101-100000"), "another")
+	write(t, filepath.Join(root, "dir/kept.txt"), "is there")
+	roots := map[string]string{"okteto-1": root}
+	restored, err := Restore(home, roots, filepath.Join(root, "dir")+"/", time.Time{})
+	if err != nil || len(restored) != 2 {
+		t.Fatalf("restored %v, %v", restored, err)
+	}
+	for name, want := range map[string]string{"dir/kept.txt": "is there", "dir/gone.txt": "newer", "dir/sub/gone": "deep"} {
+		if got := content(filepath.Join(root, name)); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(root, "dirt")); err == nil {
+		t.Error("a file of another name was restored")
+	}
+	if _, err := Restore(home, roots, "dir", time.Time{}); !errors.Is(err, ErrNotInTrash) {
+		t.Errorf("nothing is missing any more: %v", err)
+	}
+}
+
 func TestEmptiedFolderStopsUntilResumed(t *testing.T) {
 	for _, side := range []string{"laptop", "pod"} {
 		t.Run(side, func(t *testing.T) {

@@ -74,25 +74,54 @@ func ListTrash(home string) ([]Trashed, error) {
 var ErrNotInTrash = errors.New("not in the trash")
 
 // Restore puts the newest trashed version of a file back, or the newest that is
-// not after at, if that is not zero. roots are the folders' local paths by id.
-// What is there now goes to the trash. It returns where the file is.
-func Restore(home string, roots map[string]string, path string, at time.Time) (string, error) {
+// not after at, if that is not zero; of a directory, every file below it that is
+// missing now. A path is one on this machine, or relative to a folder's root, as
+// Trashed has it; roots are the folders' local paths by id. What is there now goes
+// to the trash. It returns where the files are, those too that are back when
+// another one fails.
+func Restore(home string, roots map[string]string, path string, at time.Time) ([]string, error) {
 	items, err := ListTrash(home)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	onDisk, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("restore %s: %w", path, err)
+	}
+	inFolder := filepath.Clean(path)
+	items = slices.DeleteFunc(items, func(item Trashed) bool {
+		_, known := roots[item.Folder]
+		return !known || (!at.IsZero() && item.Time.After(at))
+	})
 	for _, item := range items {
-		root, ok := roots[item.Folder]
-		if !ok || (!at.IsZero() && item.Time.After(at)) {
-			continue
+		target := filepath.Join(roots[item.Folder], item.Path)
+		if target == onDisk || item.Path == inFolder {
+			return []string{target}, restore(home, item, target)
 		}
-		target := filepath.Join(root, item.Path)
-		if item.Path != filepath.Clean(path) && target != path {
-			continue
-		}
-		return target, restore(home, item, target)
 	}
-	return "", fmt.Errorf("restore %s: %w", path, ErrNotInTrash)
+	var restored []string
+	for _, item := range items {
+		target := filepath.Join(roots[item.Folder], item.Path)
+		if !below(target, onDisk) && !below(item.Path, inFolder) {
+			continue
+		}
+		// Versions come newest first: an older one finds the file there already.
+		if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := restore(home, item, target); err != nil {
+			return restored, err
+		}
+		restored = append(restored, target)
+	}
+	if restored == nil {
+		return nil, fmt.Errorf("restore %s: %w", path, ErrNotInTrash)
+	}
+	return restored, nil
+}
+
+func below(path, dir string) bool {
+	return strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
 func restore(home string, item Trashed, target string) error {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -37,7 +39,7 @@ func listCommand(streams ui.Streams) *cobra.Command {
 		Short: "List what was replaced or deleted, newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			home, err := homeOf(f, name)
+			home, roots, err := locate(f, name)
 			if err != nil {
 				return err
 			}
@@ -45,7 +47,7 @@ func listCommand(streams ui.Streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(streams, output, items)
+			return list(streams, output, items, roots)
 		},
 	}
 	f.Add(cmd.Flags())
@@ -54,7 +56,7 @@ func listCommand(streams ui.Streams) *cobra.Command {
 	return cmd
 }
 
-func list(streams ui.Streams, output string, items []filesync.Trashed) error {
+func list(streams ui.Streams, output string, items []filesync.Trashed, roots map[string]string) error {
 	switch output {
 	case "json":
 		if items == nil {
@@ -72,9 +74,27 @@ func list(streams ui.Streams, output string, items []filesync.Trashed) error {
 	w := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "WHEN\tBYTES\tFILE")
 	for _, item := range items {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", item.Time.Format(time.DateTime), item.Size, item.Path)
+		fmt.Fprintf(w, "%s\t%d\t%s\n", item.Time.Format(time.DateTime), item.Size, fromHere(roots, item))
 	}
 	return w.Flush()
+}
+
+// fromHere is the file's path as it is typed in the working folder, so that what
+// is listed can be given to restore.
+func fromHere(roots map[string]string, item filesync.Trashed) string {
+	root, known := roots[item.Folder]
+	if !known { // a folder that the manifest has no more
+		return item.Path
+	}
+	path := filepath.Join(root, item.Path)
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
 }
 
 func restoreCommand(streams ui.Streams) *cobra.Command {
@@ -83,35 +103,30 @@ func restoreCommand(streams ui.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE...",
 		Short: "Put the newest version in the trash back",
-		Long: `Puts files back where they were. What is there now goes to the trash in turn. The
-restored file counts as saved now, and so it goes to the container as well.`,
+		Long: `Puts files back where they were; of a folder, every file in it that is missing.
+What is there now goes to the trash in turn. The restored file counts as saved now,
+and so it goes to the container as well.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			at, err := parseTime(before)
 			if err != nil {
 				return err
 			}
-			t, err := f.Resolve(name)
+			home, roots, err := locate(f, name)
 			if err != nil {
 				return err
-			}
-			home, err := homeOf(f, name)
-			if err != nil {
-				return err
-			}
-			roots := map[string]string{}
-			for i, folder := range t.Dev.Sync.Folders {
-				roots[fmt.Sprintf("%s%d", contract.FolderIDPrefix, i+1)] = folder.LocalPath
 			}
 			for _, path := range args {
 				restored, err := filesync.Restore(home, roots, path, at)
+				for _, file := range restored {
+					fmt.Fprintln(streams.Out, "restored", file)
+				}
 				if errors.Is(err, filesync.ErrNotInTrash) {
 					return &ui.Problem{Summary: path + " is not in the trash", Hint: "see what is with: okteto trash list"}
 				}
 				if err != nil {
 					return err
 				}
-				fmt.Fprintln(streams.Out, "restored", restored)
 			}
 			return nil
 		},
@@ -133,14 +148,20 @@ func parseTime(text string) (time.Time, error) {
 	return at, nil
 }
 
-func homeOf(f target.Flags, name string) (string, error) {
+// locate returns the environment's folder on this machine, and the local paths of
+// its synchronized folders by their ids.
+func locate(f target.Flags, name string) (home string, roots map[string]string, err error) {
 	t, err := f.Resolve(name)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	env, err := t.State()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return env.Dir, nil
+	roots = map[string]string{}
+	for i, folder := range t.Dev.Sync.Folders {
+		roots[fmt.Sprintf("%s%d", contract.FolderIDPrefix, i+1)] = folder.LocalPath
+	}
+	return env.Dir, roots, nil
 }
