@@ -87,7 +87,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer context.AfterFunc(ctx, u.interrupt)()
 	err = u.live(life, found)
 	gone(nil)
-	u.group.Wait()
 	return u.outcome(life, err)
 }
 
@@ -228,6 +227,10 @@ func (u *up) live(ctx context.Context, found *found) error {
 	u.info.Pod = activation.Pod.Name
 	container, _, _ := u.place.look()
 	u.place.settle(container)
+	// Who watches the connection ends before it is taken down.
+	ctx, end := context.WithCancel(ctx)
+	defer u.group.Wait()
+	defer end()
 	u.group.Go(func() { u.supervise(ctx, activation) })
 	u.group.Go(func() { u.monitor(ctx) })
 	u.group.Go(func() { u.watchPID(ctx) })
