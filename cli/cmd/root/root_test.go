@@ -9,20 +9,24 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"okteto/cli/ui"
+	"okteto/internal/testkit/script"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"okteto": func() { os.Exit(Run(ui.System(), os.Args[1:])) }})
 }
 
+// TestScripts runs what needs no cluster.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:  "testdata",
+		Cmds: script.Commands(),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir) // testscript's own does not exist
-			for _, name := range []string{"KUBECONFIG", "OKTETO_NAMESPACE", "OKTETO_CONTEXT", "OKTETO_HOME", "OKTETO_FOLDER"} {
+			for _, name := range []string{"OKTETO_NAMESPACE", "OKTETO_CONTEXT", "OKTETO_HOME", "OKTETO_FOLDER"} {
 				e.Setenv(name, "")
 			}
+			e.Setenv("KUBECONFIG", e.WorkDir+"/.kube/config")
 			return nil
 		},
 	})
