@@ -15,15 +15,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client"
-	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
-	_ "github.com/moby/buildkit/client/connhelper/kubepod"         // kube-pod://
-	_ "github.com/moby/buildkit/client/connhelper/podmancontainer" // podman-container://
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	"github.com/moby/buildkit/util/grpcerrors"
 	"google.golang.org/grpc/codes"
 
-	"okteto/cli/build/builder"
 	"okteto/cli/kube"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
@@ -55,7 +52,10 @@ type Options struct {
 	Namespace string
 	// Client leads to the cluster of the builder; it is not needed when
 	// BUILDKIT_HOST is set.
-	Client  *kube.Client
+	Client *kube.Client
+	// TLS to the builder of BUILDKIT_HOST; what it leaves out may be in the
+	// environment.
+	TLS     TLS
 	Streams ui.Streams
 }
 
@@ -73,6 +73,11 @@ type Result struct {
 func (o *Options) Validate() error {
 	if _, ok := displayModes[o.Progress]; !ok {
 		return &ui.Problem{Summary: fmt.Sprintf("unknown progress %q", o.Progress), Hint: "choose one of: auto, tty, plain, json"}
+	}
+	for _, platform := range o.Platforms {
+		if _, err := platforms.Parse(platform); err != nil {
+			return &ui.Problem{Summary: fmt.Sprintf("unknown platform %q", platform), Cause: err, Hint: "write OS/ARCHITECTURE, such as linux/arm64"}
+		}
 	}
 	if contract.RemoteBuildContext(o.Context) {
 		return nil
@@ -108,29 +113,32 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	connector, err := newConnector(&o)
+	if err != nil {
+		return Result{}, err
+	}
 	s, err := newSolve(&o, tags)
 	if err != nil {
 		return Result{}, err
 	}
 	defer s.close()
-	b := newConnector(&o)
 	for attempt := 1; ; attempt++ {
-		response, err := once(ctx, b, s)
+		response, err := once(ctx, connector, s)
 		if err == nil {
 			return result(response, tags, s.pushes), nil
 		}
 		if ctx.Err() != nil {
 			return Result{}, context.Cause(ctx)
 		}
-		if !gone(err) || attempt == attempts {
-			return Result{}, explain(err, s.pushes)
+		if !gone(err) || attempt == attempts || s.streamed.Load() {
+			return Result{}, explain(err, s)
 		}
 		fmt.Fprintf(o.Streams.ErrOut, "the builder went away; building again from its cache (%d of %d)\n", attempt+1, attempts)
 	}
 }
 
-func once(ctx context.Context, b *connector, s *solve) (*client.SolveResponse, error) {
-	c, err := b.connect(ctx)
+func once(ctx context.Context, to connector, s *solve) (*client.SolveResponse, error) {
+	c, err := to.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -163,41 +171,4 @@ func result(response *client.SolveResponse, tags []string, pushed bool) Result {
 		}
 	}
 	return r
-}
-
-// connector connects to the builder that the environment and the options name.
-type connector struct {
-	host string
-	in   *builder.Builder
-}
-
-func newConnector(o *Options) *connector {
-	if host := os.Getenv("BUILDKIT_HOST"); host != "" {
-		return &connector{host: host}
-	}
-	return &connector{in: &builder.Builder{Client: o.Client, Streams: o.Streams}}
-}
-
-func (b *connector) connect(ctx context.Context) (*client.Client, error) {
-	if b.host == "" {
-		return b.in.Connect(ctx)
-	}
-	problem := &ui.Problem{
-		Summary: "cannot reach the builder of BUILDKIT_HOST at " + b.host,
-		Hint:    "check the address, or unset BUILDKIT_HOST to use a builder in the cluster",
-	}
-	c, err := client.New(ctx, b.host)
-	if err != nil {
-		problem.Cause = err
-		return nil, problem
-	}
-	if err := builder.Answers(ctx, c); err != nil {
-		_ = c.Close() // it was never of use
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		problem.Cause = err
-		return nil, problem
-	}
-	return c, nil
 }

@@ -47,6 +47,9 @@ func TestOutputs(t *testing.T) {
 		{[]string{"type=registry"}, []string{"a"}, "image", "a", true},
 		{[]string{"type=image,name=c"}, []string{"a"}, "image", "c", false},
 		{[]string{"out"}, []string{"a"}, "local", "", false},
+		{[]string{`"a",b`}, nil, "local", "", false},
+		{[]string{"type=oci,dest=x.tar"}, []string{"a"}, "oci", "a", false},
+		{[]string{"type=oci,tar=false,dest=x"}, []string{"a"}, "oci", "a", false},
 	}
 	for _, test := range tests {
 		s := &solve{}
@@ -73,16 +76,16 @@ func TestOutputs(t *testing.T) {
 
 func TestCachesAreSpelledOut(t *testing.T) {
 	t.Setenv(contract.EnvRegistryURL, "registry.example.com")
-	got, err := registryCaches([]string{"okteto.dev/a", "b", "type=registry,ref=okteto.dev/c,mode=max", "type=local,src=d"}, "ns")
+	got, err := cacheSpecs([]string{"okteto.dev/a", "b", "type=registry,ref=okteto.dev/c,mode=max", "type=local,src=d"}, "ns")
 	want := []string{
 		"type=registry,ref=registry.example.com/ns/a", "type=registry,ref=b",
 		"type=registry,ref=registry.example.com/ns/c,mode=max", "type=local,src=d",
 	}
 	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("registryCaches = %v, %v; want %v", got, err, want)
+		t.Errorf("cacheSpecs = %v, %v; want %v", got, err, want)
 	}
 	t.Setenv(contract.EnvRegistryURL, "")
-	if _, err := registryCaches([]string{"okteto.dev/a"}, "ns"); err == nil {
+	if _, err := cacheSpecs([]string{"okteto.dev/a"}, "ns"); err == nil {
 		t.Error("an okteto.dev name without a registry is accepted")
 	}
 }

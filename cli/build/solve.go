@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/moby/buildkit/client"
@@ -37,13 +39,21 @@ var displayModes = map[string]progressui.DisplayMode{
 
 // solve is a build that can be run, and run again.
 type solve struct {
-	options client.SolveOpt
-	streams ui.Streams
-	mode    progressui.DisplayMode
+	options   client.SolveOpt
+	streams   ui.Streams
+	mode      progressui.DisplayMode
+	platforms []string
 	// pushes says that the image goes to a registry.
 	pushes bool
 	// temp holds a Dockerfile that came by standard input.
 	temp string
+	// files are outputs that are written; streamed says that something was
+	// written to standard output, which cannot be done again.
+	files    []*outputFile
+	streamed atomic.Bool
+	// foreign are platforms whose programs the builder cannot run. It is set when
+	// a build has failed.
+	foreign []string
 }
 
 func (s *solve) close() {
@@ -53,7 +63,7 @@ func (s *solve) close() {
 }
 
 func newSolve(o *Options, tags []string) (*solve, error) {
-	s := &solve{streams: o.Streams, mode: displayModes[o.Progress]}
+	s := &solve{streams: o.Streams, mode: displayModes[o.Progress], platforms: o.Platforms}
 	attrs, err := attributes(o)
 	if err != nil {
 		return nil, err
@@ -159,72 +169,46 @@ func (s *solve) fromInput(in io.Reader) (string, error) {
 	return file, nil
 }
 
-// outputs: with names and nothing else said, the image is pushed.
-func (s *solve) outputs(o *Options, tags []string) error {
-	specs := slices.Clone(o.Outputs)
-	for i, spec := range specs {
-		if !strings.Contains(spec, "=") { // docker build: a folder, or - for a tar
-			specs[i] = "type=local,dest=" + spec
-			if spec == "-" {
-				specs[i] = "type=tar,dest=-"
-			}
-		}
-	}
-	if len(specs) == 0 && len(tags) > 0 {
-		specs = []string{"type=image,push=true"}
-	}
-	exports, err := build.ParseOutput(specs)
-	if err != nil {
-		return &ui.Problem{Summary: "cannot understand --output " + strings.Join(o.Outputs, " "), Cause: err, Hint: "such as: type=local,dest=DIR or type=oci,dest=FILE"}
-	}
-	for i := range exports {
-		e := &exports[i]
-		if e.Type == "registry" { // docker buildx's name for it
-			e.Type, e.Attrs["push"] = client.ExporterImage, "true"
-		}
-		named := e.Type == client.ExporterImage || e.Type == client.ExporterOCI || e.Type == client.ExporterDocker
-		if named && e.Attrs["name"] == "" && len(tags) > 0 {
-			e.Attrs["name"] = strings.Join(tags, ",")
-		}
-		s.pushes = s.pushes || e.Type == client.ExporterImage && e.Attrs["push"] == "true"
-	}
-	s.options.Exports = exports
-	return nil
-}
-
 // caches: a pushed image carries its cache, unless --cache-to says where to.
 func (s *solve) caches(o *Options, _ []string) error {
-	from, err := registryCaches(o.CacheFrom, o.Namespace)
-	if err != nil {
-		return err
+	from, err := cacheSpecs(o.CacheFrom, o.Namespace)
+	if err == nil {
+		s.options.CacheImports, err = build.ParseImportCache(from)
 	}
-	imports, err := build.ParseImportCache(from)
 	if err != nil {
-		return &ui.Problem{Summary: "cannot understand --cache-from " + strings.Join(o.CacheFrom, " "), Cause: err, Hint: "give an image, or type=registry,ref=IMAGE"}
+		return misunderstood("--cache-from", o.CacheFrom, "give an image, or type=registry,ref=IMAGE", err)
 	}
-	to, err := registryCaches(o.CacheTo, o.Namespace)
-	if err != nil {
-		return err
-	}
+	to, err := cacheSpecs(o.CacheTo, o.Namespace)
 	if len(to) == 0 && s.pushes {
 		to = []string{"type=inline"}
 	}
-	exports, err := build.ParseExportCache(to)
-	if err != nil {
-		return &ui.Problem{Summary: "cannot understand --cache-to " + strings.Join(o.CacheTo, " "), Cause: err, Hint: "such as: type=registry,ref=IMAGE,mode=max or type=inline"}
+	if err == nil {
+		s.options.CacheExports, err = build.ParseExportCache(to)
 	}
-	s.options.CacheImports, s.options.CacheExports = imports, exports
+	if err != nil {
+		return misunderstood("--cache-to", o.CacheTo, "such as: type=registry,ref=IMAGE,mode=max or type=inline", err)
+	}
 	return nil
 }
 
-// registryCaches spells a bare image out, and okteto.dev names.
-func registryCaches(specs []string, namespace string) ([]string, error) {
+func misunderstood(option string, values []string, hint string, err error) error {
+	if problem := (*ui.Problem)(nil); errors.As(err, &problem) {
+		return err
+	}
+	return &ui.Problem{Summary: "cannot understand " + option + " " + strings.Join(values, " "), Cause: err, Hint: hint}
+}
+
+// cacheSpecs spells a bare image out, and okteto.dev names.
+func cacheSpecs(specs []string, namespace string) ([]string, error) {
 	result := slices.Clone(specs)
 	for i, spec := range result {
 		if !strings.Contains(spec, "=") {
 			spec = "type=registry,ref=" + spec
 		}
 		fields := strings.Split(spec, ",")
+		if !slices.ContainsFunc(fields, func(f string) bool { return strings.HasPrefix(f, "type=") }) {
+			return nil, fmt.Errorf("%s has no type", spec)
+		}
 		for n, field := range fields {
 			ref, ok := strings.CutPrefix(field, "ref=")
 			if !ok {
@@ -291,5 +275,9 @@ func (s *solve) run(ctx context.Context, c *client.Client) (*client.SolveRespons
 		_, err := display.UpdateFrom(context.WithoutCancel(ctx), status)
 		return err
 	})
-	return response, group.Wait()
+	err = group.Wait()
+	if err != nil {
+		s.foreign = notRun(ctx, c, s.platforms)
+	}
+	return response, s.finishFiles(err)
 }

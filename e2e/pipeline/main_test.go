@@ -58,20 +58,9 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	s := &stage{Test: harness.New(t, nil)}
-	s.run("registry", "registry", "serve", "/etc/registry.yml")
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: "registry"},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "registry"},
-			Ports: []corev1.ServicePort{{Port: 5000}},
-		},
-	}
-	created, err := s.Client.CoreV1().Services(s.CLI.Namespace).Create(t.Context(), service, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.create(s.pod("registry", "registry", "serve", "/etc/registry.yml"))
 	s.registry = fmt.Sprintf("registry.%s.svc.cluster.local:5000", s.CLI.Namespace)
-	s.node = fmt.Sprintf("localhost:%d", created.Spec.Ports[0].NodePort)
+	s.node = s.expose("registry")
 	config := filepath.Join(t.TempDir(), "buildkitd.toml")
 	if err := os.WriteFile(config, []byte(fmt.Sprintf("[registry.%q]\n  http = true\n", s.registry)), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,11 +71,10 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// run starts a pod of the tests' image with an app label of its name.
-func (s *stage) run(name string, command ...string) *corev1.Pod {
-	s.Helper()
+// pod of the tests' image, with an app label of its name.
+func (s *stage) pod(name string, command ...string) *corev1.Pod {
 	grace := int64(0)
-	pod := &corev1.Pod{
+	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}},
 		Spec: corev1.PodSpec{
 			TerminationGracePeriodSeconds: &grace,
@@ -95,8 +83,23 @@ func (s *stage) run(name string, command ...string) *corev1.Pod {
 			}},
 		},
 	}
-	s.create(pod)
-	return pod
+}
+
+// expose makes port 5000 of a pod reachable, and returns its name for nodes.
+func (s *stage) expose(name string) string {
+	s.Helper()
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": name},
+			Ports: []corev1.ServicePort{{Port: 5000}},
+		},
+	}
+	created, err := s.Client.CoreV1().Services(s.CLI.Namespace).Create(s.Context(), service, metav1.CreateOptions{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return fmt.Sprintf("localhost:%d", created.Spec.Ports[0].NodePort)
 }
 
 func (s *stage) create(pod *corev1.Pod) {

@@ -28,6 +28,15 @@ const (
 	EnvBuilderMemory    = "OKTETO_BUILDER_MEMORY"
 	EnvBuilderIdle      = "OKTETO_BUILDER_IDLE"
 	EnvBuilderConfig    = "OKTETO_BUILDER_CONFIG"
+	// EnvBuildkitHost is the address of a builder (buildctl and docker buildx). The
+	// others are buildctl's options --tlscacert, --tlscert, --tlskey, --tlsdir and
+	// --tlsservername, for which it has no variables. Ours.
+	EnvBuildkitHost       = "BUILDKIT_HOST"
+	EnvBuildkitCACert     = "BUILDKIT_TLS_CACERT"
+	EnvBuildkitCert       = "BUILDKIT_TLS_CERT"
+	EnvBuildkitKey        = "BUILDKIT_TLS_KEY"
+	EnvBuildkitTLSDir     = "BUILDKIT_TLS_DIR"
+	EnvBuildkitServerName = "BUILDKIT_TLS_SERVERNAME"
 	// EnvGitCommit and EnvGitBranch tell a pipeline's commands what is deployed.
 	EnvGitCommit = "OKTETO_GIT_COMMIT"
 	EnvGitBranch = "OKTETO_GIT_BRANCH"

@@ -14,6 +14,7 @@ import (
 	"okteto/cli/build/builder"
 	"okteto/cli/kube"
 	"okteto/cli/ui"
+	"okteto/internal/contract"
 )
 
 // outputJSON as the value of --output is the form of the result, not of the
@@ -73,6 +74,11 @@ func (f *flags) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.Platforms, "platform", nil, "platforms to build for, such as linux/arm64")
 	flags.StringVar(&o.Progress, "progress", "auto", "auto, tty, plain or json")
 	flags.StringArrayVarP(&o.Outputs, "output", "o", nil, `where the result goes, such as type=local,dest=DIR; "json" prints digest and names as JSON`)
+	flags.StringVar(&o.TLS.CACert, "tlscacert", "", "certificates of the authorities of BUILDKIT_HOST's builder, PEM")
+	flags.StringVar(&o.TLS.Cert, "tlscert", "", "certificate to show to it, PEM")
+	flags.StringVar(&o.TLS.Key, "tlskey", "", "key of that certificate, PEM")
+	flags.StringVar(&o.TLS.Dir, "tlsdir", "", "folder of the three: ca.pem, cert.pem, key.pem, or ca.crt, tls.crt, tls.key")
+	flags.StringVar(&o.TLS.ServerName, "tlsservername", "", "name in its certificate (default: the host of BUILDKIT_HOST)")
 	flags.BoolVar(&f.prune, "prune", false, "remove the namespace's builder with its cache, and build nothing")
 	flags.StringVarP(&f.context, "context", "c", "", "context of the kubeconfig")
 	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the builder, and of okteto.dev names")
@@ -92,13 +98,17 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags) error {
 		}
 	}
 	f.options.Outputs = outputs
+	streamed := f.options.StreamsOutput()
+	if asJSON && streamed {
+		return &ui.Problem{Summary: "standard output cannot have both the result as JSON and the image", Hint: "name a file with dest=FILE, or leave out -o json"}
+	}
 	if err := f.options.Validate(); err != nil {
 		return err
 	}
 	client, err := kube.Load(kube.Options{Context: f.context, Namespace: f.namespace})
 	if err == nil {
 		f.options.Client, f.options.Namespace = client, client.Namespace
-	} else if os.Getenv("BUILDKIT_HOST") == "" {
+	} else if os.Getenv(contract.EnvBuildkitHost) == "" {
 		return err // without a builder of one's own, the cluster has it
 	}
 	result, err := build.Run(cmd.Context(), f.options)
@@ -108,6 +118,9 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags) error {
 	}
 	if err != nil {
 		return err
+	}
+	if streamed {
+		streams.Out = streams.ErrOut // the image is there
 	}
 	return show(streams, result, asJSON, len(outputs) > 0)
 }
