@@ -3,14 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -20,123 +16,22 @@ import (
 func TestConformancePTY(t *testing.T) {
 	conform(t, []row{
 		{id: "B01", what: "TERM from the request", test: ptyTerm},
-		{id: "B02", what: "initial size in characters and pixels", test: ptySize},
+		{id: "B02", what: "initial size", test: ptySize},
 		{id: "B03", what: "resize signals and is seen", test: ptyResize},
 		{id: "B04", what: "size is set before the start", test: ptySizeRace},
+		{id: "B05", what: "size in pixels", test: ptyPixels},
 		{id: "B06", what: "terminal modes are applied", test: ptyModes},
 		{id: "B07", what: "modes of the local terminal are carried by ssh -t", test: ptyLocalModes},
 		{id: "B08", what: "all output before the exit arrives", test: ptyFullOutput},
-		{id: "B11", what: "interrupt character reaches the foreground", test: ptyInterrupt},
-		{id: "B12", what: "job control", test: ptyJobControl},
+		{id: "B10", what: "failing command in a terminal: output whole and nothing added", test: ptyFailing},
 		{id: "B13", what: "controlling terminal", test: ptyControlling},
 		{id: "B14", what: "SSH_TTY names the terminal", test: ptyName},
 		{id: "B15", what: "death by a signal in a terminal", test: ptyExitSignal},
-		{id: "B16", what: "a killed client hangs up the foreground program", test: ptyHangup("sleep %s")},
-		{id: "B17", what: "a killed client ends the interactive shell and its jobs", test: ptyHangupShell},
 		{id: "B18", what: "bytes of the terminal pass unchanged", test: ptyBytes},
-		{id: "B19", what: "end-of-file character ends cat", test: ptyEOF},
-		{id: "B20", what: "a child that holds the terminal does not hang the client", test: ptyHeld},
 		{id: "B22", what: "multibyte erase with IUTF8", test: ptyUTF8},
 		{id: "B24", what: "a big paste arrives whole", test: ptyPaste},
 		{id: "B26", what: "a thousand resizes at once leave the last one", test: ptyResizeStorm},
 	})
-}
-
-// term is a session with a terminal, driven like expect(1).
-type term struct {
-	testing.TB
-	*ssh.Session
-	in  io.WriteCloser
-	mu  sync.Mutex
-	out bytes.Buffer
-	end chan error
-}
-
-func terminalOn(tb testing.TB, c *ssh.Client, modes ssh.TerminalModes, env ...string) *term {
-	tb.Helper()
-	sess, err := c.NewSession()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	x := &term{TB: tb, Session: sess, end: make(chan error, 1)}
-	for _, kv := range env {
-		name, value, _ := strings.Cut(kv, "=")
-		if err := sess.Setenv(name, value); err != nil {
-			tb.Fatalf("env %s: %v", name, err)
-		}
-	}
-	if err := sess.RequestPty("xterm-256color", 24, 80, modes); err != nil {
-		tb.Fatal(err)
-	}
-	if x.in, err = sess.StdinPipe(); err != nil {
-		tb.Fatal(err)
-	}
-	sess.Stdout, sess.Stderr = x, x
-	return x
-}
-
-func (x *term) Write(p []byte) (int, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.out.Write(p)
-}
-
-func (x *term) output() string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.out.String()
-}
-
-func (x *term) run(command string) {
-	x.Helper()
-	var err error
-	if command == "" {
-		err = x.Shell()
-	} else {
-		err = x.Session.Start(command)
-	}
-	if err != nil {
-		x.Fatal(err)
-	}
-	go func() { x.end <- x.Session.Wait() }()
-}
-
-func (x *term) send(s string) {
-	x.Helper()
-	if _, err := io.WriteString(x.in, s); err != nil {
-		x.Fatal(err)
-	}
-}
-
-// expect waits until the output matches.
-func (x *term) expect(pattern string) []string {
-	x.Helper()
-	re := regexp.MustCompile(pattern)
-	var m []string
-	if !sshkit.AwaitFor(15*time.Second, func() bool { m = re.FindStringSubmatch(x.output()); return m != nil }) {
-		x.Fatalf("no %q in the output %s", pattern, clip(x.output()))
-	}
-	return m
-}
-
-func (x *term) wait() error {
-	x.Helper()
-	select {
-	case err := <-x.end:
-		return err
-	case <-time.After(20 * time.Second):
-		x.Fatalf("the session does not end; output %s", clip(x.output()))
-		return nil
-	}
-}
-
-// inTerminal runs a command in a terminal to its end.
-func inTerminal(tb testing.TB, s *sshkit.Server, modes ssh.TerminalModes, command string) (string, error) {
-	tb.Helper()
-	x := terminalOn(tb, s.Dial(tb), modes)
-	x.run(command)
-	err := x.wait()
-	return x.output(), err
 }
 
 func ptyTerm(tb testing.TB, s *sshkit.Server) {
@@ -156,12 +51,21 @@ func ptyRequest(cols, rows, w, h uint32) []byte {
 const pixels = `python3 -c 'import fcntl,struct,termios;print(*struct.unpack("HHHH",fcntl.ioctl(0,termios.TIOCGWINSZ,b"\0"*8)))'`
 
 func ptySize(tb testing.TB, s *sshkit.Server) {
+	want(tb, "size", sizeSeen(tb, s, "stty size"), "33 91\r\n")
+}
+
+func ptyPixels(tb testing.TB, s *sshkit.Server) {
+	want(tb, "size", sizeSeen(tb, s, pixels), "33 91 910 660\r\n")
+}
+
+// sizeSeen by a command in a terminal of 33 rows and 91 columns.
+func sizeSeen(tb testing.TB, s *sshkit.Server, command string) string {
+	tb.Helper()
 	ch := s.RawDial(tb).Open("session", 1<<20, nil)
 	ch.Request("pty-req", true, ptyRequest(91, 33, 910, 660))
 	ch.Next()
-	ch.Exec("stty size; " + pixels)
-	out := string(ch.Record()[0].Data)
-	want(tb, "size", out, "33 91\r\n33 91 910 660\r\n")
+	ch.Exec(command)
+	return string(ch.Record()[0].Data)
 }
 
 func ptyResize(tb testing.TB, s *sshkit.Server) {
@@ -216,46 +120,6 @@ func ptyFullOutput(tb testing.TB, s *sshkit.Server) {
 	}
 }
 
-func ptyInterrupt(tb testing.TB, s *sshkit.Server) {
-	m := mark()
-	killMarked(tb, m)
-	x := terminalOn(tb, s.Dial(tb), nil)
-	x.run("trap 'echo trapped; exit 9' INT; sleep " + m)
-	sshkit.Await(tb, "sleep runs", func() bool { return alive(m) })
-	x.send("\x03")
-	x.expect("trapped")
-	want(tb, "end", fmt.Sprint(x.wait()), "Process exited with status 9")
-	want(tb, "sleep alive", alive(m), false)
-}
-
-func ptyJobControl(tb testing.TB, s *sshkit.Server) {
-	m := mark()
-	killMarked(tb, m)
-	x := terminalOn(tb, s.Dial(tb), nil)
-	x.run("exec bash --norc -i")
-	x.send("PS1='$ '; echo re''ady\n")
-	x.expect("ready")
-	x.send("sleep " + m + "\n")
-	sshkit.Await(tb, "sleep runs", func() bool { return alive(m) })
-	x.send("\x1a")
-	x.expect("Stopped")
-	x.send("jobs; echo jobs''done\n")
-	x.expect(`(?s)Stopped.*jobsdone`)
-	x.send("fg\n")
-	sshkit.Await(tb, "sleep goes on", func() bool {
-		for _, pid := range pids("sleep " + m) {
-			stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			return strings.Contains(string(stat), ") S ")
-		}
-		return false
-	})
-	x.send("\x03")
-	x.send("echo status $?; exit 0\n")
-	x.expect("status 130")
-	_ = x.wait()
-	want(tb, "warning", strings.Contains(x.output(), "no job control"), false)
-}
-
 func ptyControlling(tb testing.TB, s *sshkit.Server) {
 	out, _ := inTerminal(tb, s, nil, "echo to the terminal >/dev/tty; set -- $(cat /proc/$$/stat); echo $1 $5 $6 $8; exit 0")
 	f := strings.Fields(strings.TrimPrefix(out, "to the terminal\r\n"))
@@ -275,67 +139,9 @@ func ptyExitSignal(tb testing.TB, s *sshkit.Server) {
 	want(tb, "end", fmt.Sprint(err), "Process exited with status 143 from signal \"TERM\"")
 }
 
-func ptyHangup(format string) func(testing.TB, *sshkit.Server) {
-	return func(tb testing.TB, s *sshkit.Server) {
-		m := mark()
-		killMarked(tb, m)
-		cmd := s.SSH("-tt", "pod", fmt.Sprintf(format, m))
-		cmd.Stdin, _ = io.Pipe()
-		if err := cmd.Start(); err != nil {
-			tb.Fatal(err)
-		}
-		sshkit.Await(tb, "it runs", func() bool { return alive(m) })
-		_ = cmd.Process.Kill()
-		go func() { _ = cmd.Wait() }()
-		sshkit.Await(tb, "it ends", func() bool { return !alive(m) })
-	}
-}
-
-func ptyHangupShell(tb testing.TB, s *sshkit.Server) {
-	job, shell := mark(), mark()
-	killMarked(tb, job)
-	killMarked(tb, shell)
-	c := s.Dial(tb)
-	x := terminalOn(tb, c, nil)
-	x.run("")
-	x.send("sleep " + job + " & sleep " + shell + "\n")
-	sshkit.Await(tb, "both run", func() bool { return alive(job) && alive(shell) })
-	_ = c.Close()
-	sshkit.Await(tb, "both end", func() bool { return !alive(job) && !alive(shell) })
-}
-
 func ptyBytes(tb testing.TB, s *sshkit.Server) {
 	out, _ := inTerminal(tb, s, nil, `stty raw -echo; printf 'a\nb\r\nc\r\r\nd\r'; sleep 0.1; printf '\ne\000\377'`)
 	want(tb, "bytes", out, "a\nb\r\nc\r\r\nd\r\ne\x00\xff")
-}
-
-func ptyEOF(tb testing.TB, s *sshkit.Server) {
-	x := terminalOn(tb, s.Dial(tb), ssh.TerminalModes{ssh.ECHO: 0})
-	x.run("cat; echo end")
-	x.send("line\n")
-	x.expect("line")
-	x.send("\x04")
-	x.expect("end")
-	want(tb, "end", fmt.Sprint(x.wait()), "<nil>")
-	if !s.OpenSSH { // the reference hangs
-		x := terminalOn(tb, s.Dial(tb), ssh.TerminalModes{ssh.ECHO: 0})
-		x.run("cat; echo end")
-		x.send("no newline")
-		_ = x.in.Close()
-		x.expect("no newlineend")
-		_ = x.wait()
-	}
-}
-
-func ptyHeld(tb testing.TB, s *sshkit.Server) {
-	m := mark()
-	killMarked(tb, m)
-	begin := time.Now()
-	out, _ := inTerminal(tb, s, nil, "sleep "+m+" & echo hi")
-	want(tb, "output", out, "hi\r\n")
-	if time.Since(begin) > 10*time.Second {
-		tb.Error("did not return at once")
-	}
 }
 
 func ptyUTF8(tb testing.TB, s *sshkit.Server) {
@@ -377,4 +183,12 @@ func ptyLocalModes(tb testing.TB, s *sshkit.Server) {
 	for _, w := range []string{"erase = ^H", "-ixon"} {
 		want(tb, w, strings.Contains(string(out), w), true)
 	}
+}
+
+func ptyFailing(tb testing.TB, s *sshkit.Server) {
+	out, err := inTerminal(tb, s, nil, "seq 1 50000; exit 3")
+	want(tb, "end", fmt.Sprint(err), "Process exited with status 3")
+	lines := strings.Split(out, "\r\n")
+	want(tb, "lines", len(lines), 50001)
+	want(tb, "last", strings.Join(lines[max(0, len(lines)-2):], "|"), "50000|")
 }

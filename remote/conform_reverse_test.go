@@ -20,7 +20,8 @@ func TestConformanceReverse(t *testing.T) {
 	conform(t, []row{
 		{id: "F09", what: "fixed port with half close", test: reverseFixed},
 		{id: "F10", what: "port 0 is answered with the port", test: reverseZero},
-		{id: "F11", what: "default bind is loopback only, both families", test: reverseLoopback},
+		{id: "F11", what: "default bind is loopback only", test: reverseLoopback},
+		{id: "F11b", what: "default bind listens on both families", test: reverseFamilies},
 		{id: "F12", what: "bind addresses are honoured", test: reverseAddresses},
 		{id: "F13", what: "rebind after the client was killed", test: reverseRebind},
 		{id: "F14", what: "cancel over a shared connection frees the port", test: reverseCancelMux},
@@ -30,6 +31,7 @@ func TestConformanceReverse(t *testing.T) {
 		{id: "F19", what: "remote socket: mode, data, removed after", test: reverseSocket},
 		{id: "F28", what: "a newer owner of a socket survives the older one's end", test: reverseSocketOwners},
 		{id: "F29", what: "a forward belongs to its connection", test: reverseOwnership},
+		{id: "M03", what: "a forward added over a shared connection prints its port", test: reverseMuxPort},
 	})
 }
 
@@ -97,14 +99,28 @@ func reachable(host string, port int) bool {
 	return err == nil
 }
 
-func reverseLoopback(tb testing.TB, s *sshkit.Server) {
+// defaultReverse forwards a port without naming an address to listen on.
+func defaultReverse(tb testing.TB, s *sshkit.Server) (port int) {
+	tb.Helper()
 	l := listen(tb, "tcp", "127.0.0.1:0", echo)
-	port := sshkit.FreePort(tb)
+	port = sshkit.FreePort(tb)
 	background(tb, s.SSH("-N", "-o", "ExitOnForwardFailure=yes", "-R", fmt.Sprintf("%d:%s", port, l.Addr()), "pod"))
+	return port
+}
+
+func reverseLoopback(tb testing.TB, s *sshkit.Server) {
+	port := defaultReverse(tb, s)
 	_ = dialSoon(tb, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	want(tb, "::1", reachable("::1", port), true)
 	if host := outside(); host != "" {
 		want(tb, "from outside", reachable(host, port), false)
+	}
+}
+
+func reverseFamilies(tb testing.TB, s *sshkit.Server) {
+	port := defaultReverse(tb, s)
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		conn := dialSoon(tb, "tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+		want(tb, host, roundTrip(conn, []byte("x")), error(nil))
 	}
 }
 
@@ -149,15 +165,17 @@ func reverseRebind(tb testing.TB, s *sshkit.Server) {
 func reverseCancelMux(tb testing.TB, s *sshkit.Server) {
 	l := listen(tb, "tcp", "127.0.0.1:0", echo)
 	port := sshkit.FreePort(tb)
-	ctl := filepath.Join(tb.TempDir(), "ctl")
-	background(tb, s.SSH("-N", "-M", "-S", ctl, "pod"))
-	sshkit.Await(tb, "the master runs", func() bool { _, err := os.Stat(ctl); return err == nil })
+	ctl := sharedConnection(tb, s)
 	spec := fmt.Sprintf("%d:%s", port, l.Addr())
 	want(tb, "forward", sshkit.Run(tb, s.SSH("-S", ctl, "-O", "forward", "-R", spec, "pod")).Code, 0)
 	want(tb, "reachable", reachable("127.0.0.1", port), true)
 	want(tb, "cancel", sshkit.Run(tb, s.SSH("-S", ctl, "-O", "cancel", "-R", spec, "pod")).Code, 0)
 	sshkit.Await(tb, "the port is free", func() bool { return !reachable("127.0.0.1", port) })
-	// A dynamic one prints its port.
+}
+
+func reverseMuxPort(tb testing.TB, s *sshkit.Server) {
+	l := listen(tb, "tcp", "127.0.0.1:0", echo)
+	ctl := sharedConnection(tb, s)
 	r := sshkit.Run(tb, s.SSH("-S", ctl, "-O", "forward", "-R", "0:"+l.Addr().String(), "pod"))
 	var got int
 	_, _ = fmt.Sscan(r.Stdout, &got)

@@ -200,7 +200,7 @@ func transportPing(tb testing.TB, s *sshkit.Server) {
 	const ping, pong = 192, 193 // OpenSSH PROTOCOL section 1.9
 	c := s.RawDial(tb)
 	c.Send(append([]byte{ping}, ssh.Marshal(struct{ D string }{"hello"})...))
-	if p := c.Recv(); p[0] != pong || !bytes.HasSuffix(p, []byte("hello")) {
+	if p := c.Expect(pong); !bytes.HasSuffix(p, []byte("hello")) {
 		tb.Errorf("answer: %q", p)
 	}
 }

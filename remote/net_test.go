@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -136,6 +137,16 @@ func background(tb testing.TB, cmd *exec.Cmd) {
 		_ = cmd.Process.Kill()
 		<-done
 	})
+}
+
+// sharedConnection starts a client that others share, and returns the path of its
+// control socket.
+func sharedConnection(tb testing.TB, s *sshkit.Server, args ...string) string {
+	tb.Helper()
+	ctl := filepath.Join(tb.TempDir(), "ctl")
+	background(tb, s.SSH(append(args, "-N", "-M", "-S", ctl, "pod")...))
+	sshkit.Await(tb, "the connection is shared", func() bool { _, err := os.Stat(ctl); return err == nil })
+	return ctl
 }
 
 // dialSoon connects to what a client is about to open.

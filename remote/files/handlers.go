@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +22,22 @@ func (p *interposer) handler(typ byte, size int) handlerFunc {
 	switch typ {
 	case typeInit:
 		return func(*interposer, uint32, *reader) packet { return nil } // see answer
+	case typeOpen, typeOpendir, typeStat, typeLstat, typeReadlink:
+		if err := p.refusal(typ, size); err != nil {
+			return refuse(err)
+		}
+		return nil
+	case typeWrite:
+		if p.appends(size) {
+			return (*interposer).appendData
+		}
+		return nil
 	case typeMkdir: // pkg/sftp ignores the mode
 		return (*interposer).mkdir
+	case typeRemove: // pkg/sftp removes folders with it
+		return (*interposer).remove
+	case typeRmdir: // pkg/sftp removes files with it
+		return (*interposer).rmdir
 	case typeRename: // pkg/sftp overwrites; clients ask for posix-rename to do that
 		return (*interposer).rename
 	case typeSymlink: // pkg/sftp makes relative targets absolute
@@ -40,41 +53,15 @@ func (p *interposer) handler(typ byte, size int) handlerFunc {
 		_ = r.uint32()
 		return extensions[r.string()]
 	}
+	if !p.srv.opts.Metrics.knows(typ) { // pkg/sftp ends the session
+		return refuse(errUnsupported)
+	}
 	return nil
 }
 
-// extensions that are answered here, by name; see OpenSSH PROTOCOL section 4.
-var extensions = map[string]handlerFunc{
-	"fsync@openssh.com":       (*interposer).fsync,
-	"limits@openssh.com":      (*interposer).limits,
-	"copy-data":               (*interposer).copyData,
-	"lsetstat@openssh.com":    (*interposer).lsetstat,
-	"expand-path@openssh.com": (*interposer).expandPath,
-	"home-directory":          (*interposer).homeDirectory,
-	"fstatvfs@openssh.com":    (*interposer).fstatvfs,
-
-	"users-groups-by-id@openssh.com": (*interposer).namesByID,
-}
-
-// versionPacket announces ours and those of pkg/sftp.
-func versionPacket() []byte {
-	p := packet{0, 0, 0, 0, typeVersion}.uint32(3)
-	for _, e := range [][2]string{
-		{"posix-rename@openssh.com", "1"},
-		{"statvfs@openssh.com", "2"},
-		{"hardlink@openssh.com", "1"},
-		{"fsync@openssh.com", "1"},
-		{"limits@openssh.com", "1"},
-		{"copy-data", "1"},
-		{"lsetstat@openssh.com", "1"},
-		{"expand-path@openssh.com", "1"},
-		{"home-directory", "1"},
-		{"fstatvfs@openssh.com", "2"},
-		{"users-groups-by-id@openssh.com", "1"},
-	} {
-		p = p.string(e[0]).string(e[1])
-	}
-	return p.seal()
+// refuse answers with an error.
+func refuse(err error) handlerFunc {
+	return func(_ *interposer, id uint32, _ *reader) packet { return statusPacket(id, err) }
 }
 
 func (p *interposer) mkdir(id uint32, r *reader) packet {
@@ -87,6 +74,22 @@ func (p *interposer) mkdir(id uint32, r *reader) packet {
 		mode = a.mode & 0o7777
 	}
 	return statusPacket(id, unix.Mkdir(path, mode))
+}
+
+func (p *interposer) remove(id uint32, r *reader) packet {
+	path := p.srv.path(r.string())
+	if r.bad {
+		return nil
+	}
+	return statusPacket(id, unix.Unlink(path))
+}
+
+func (p *interposer) rmdir(id uint32, r *reader) packet {
+	path := p.srv.path(r.string())
+	if r.bad {
+		return nil
+	}
+	return statusPacket(id, unix.Rmdir(path))
 }
 
 // rename fails if the new name exists, as section 6.5 says.
@@ -138,167 +141,64 @@ func realpath(path string) string {
 	return filepath.Join(realpath(dir), base)
 }
 
-func (p *interposer) fsync(id uint32, r *reader) packet {
-	name := r.string()
-	f, err := p.reopen(name, os.O_WRONLY, os.O_RDONLY)
+// refusal is why a request that names a path cannot be served, as far as
+// pkg/sftp answers it otherwise than OpenSSH: a name below a file, or in a loop
+// of links, is one that does not exist; and to open a named pipe would block
+// until somebody opens its other end, while no offset could be read from it.
+func (p *interposer) refusal(typ byte, size int) error {
+	head, err := p.in.Peek(4 + min(size, maxHead))
 	if err != nil {
-		return statusPacket(id, err)
+		return nil
 	}
-	defer f.Close()
-	return statusPacket(id, f.Sync())
-}
-
-func (p *interposer) reopen(name string, modes ...int) (*os.File, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.handles.reopen(name, modes...)
-}
-
-func (p *interposer) limits(id uint32, _ *reader) packet {
-	var lim unix.Rlimit
-	open := uint64(0) // unknown
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil && lim.Cur > 64 {
-		open = lim.Cur - 64
-	}
-	return newPacket(typeExtReply, id).uint64(maxMessage).uint64(maxData).uint64(maxData).uint64(open)
-}
-
-// copyData is draft-ietf-secsh-filexfer-extensions-00 section 7.
-func (p *interposer) copyData(id uint32, r *reader) packet {
-	src, from, n := r.string(), r.uint64(), r.uint64()
-	dst, to := r.string(), r.uint64()
+	r := reader{b: head[5:]}
+	_, name := r.uint32(), r.string()
 	if r.bad {
 		return nil
 	}
-	in, err := p.reopen(src, os.O_RDONLY)
-	if err != nil {
-		return statusPacket(id, err)
+	stat := os.Stat
+	if typ == typeLstat || typ == typeReadlink {
+		stat = os.Lstat
 	}
-	defer in.Close()
-	out, err := p.reopen(dst, os.O_WRONLY)
-	if err != nil {
-		return statusPacket(id, err)
-	}
-	defer out.Close()
-	a, aerr := in.Stat()
-	b, berr := out.Stat()
-	if aerr == nil && berr == nil && os.SameFile(a, b) {
-		return statusPacket(id, errors.New("a file cannot be copied to itself"))
-	}
-	return statusPacket(id, p.copy(in, int64(from), n, out, int64(to)))
-}
-
-// copy copies n bytes, or to the end of in if n is 0.
-func (p *interposer) copy(in *os.File, from int64, n uint64, out *os.File, to int64) error {
-	if from < 0 || to < 0 {
-		return unix.EINVAL
-	}
-	src := io.Reader(io.NewSectionReader(in, from, 1<<62))
-	if n > 0 {
-		src = io.LimitReader(src, int64(min(n, 1<<62)))
-	}
-	buf := make([]byte, 256<<10)
-	for p.ctx.Err() == nil {
-		k, err := src.Read(buf)
-		if _, werr := out.WriteAt(buf[:k], to); werr != nil {
-			return werr
-		}
-		to += int64(k)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return p.ctx.Err()
-}
-
-// lsetstat sets attributes of a link itself.
-func (p *interposer) lsetstat(id uint32, r *reader) packet {
-	path, a := p.srv.path(r.string()), r.attrs()
-	if r.bad {
-		return nil
-	}
-	return statusPacket(id, setLinkAttrs(path, a))
-}
-
-func setLinkAttrs(path string, a attrs) error {
-	if a.flags&attrSize != 0 {
-		return errUnsupported
-	}
-	if a.flags&attrPermissions != 0 {
-		st, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		if st.Mode()&os.ModeSymlink != 0 {
-			return errUnsupported // Linux has no modes of links
-		}
-		if err := unix.Chmod(path, a.mode&0o7777); err != nil {
-			return err
-		}
-	}
-	if a.flags&attrTimes != 0 {
-		ts := []unix.Timespec{{Sec: int64(a.atime)}, {Sec: int64(a.mtime)}}
-		if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return err
-		}
-	}
-	if a.flags&attrUIDGID != 0 {
-		return os.Lchown(path, int(a.uid), int(a.gid))
+	st, err := stat(p.srv.path(name))
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return os.ErrNotExist
+	case err == nil && typ == typeOpen && st.Mode()&os.ModeNamedPipe != 0:
+		return errPipe
 	}
 	return nil
 }
 
-// expandPath knows ~ and ~/…; other users' homes are no business of a pod.
-func (p *interposer) expandPath(id uint32, r *reader) packet {
-	name := r.string()
+var errPipe = errors.New("named pipes cannot be transferred")
+
+// appends reports whether the current request writes to a file that was opened
+// to append, which pkg/sftp does not know: it would write at the offset given,
+// which clients leave at 0.
+func (p *interposer) appends(size int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.handles.appending() {
+		return false
+	}
+	head, err := p.in.Peek(4 + min(size, maxHead))
+	if err != nil {
+		return false
+	}
+	r := reader{b: head[5:]}
+	_, name := r.uint32(), r.string()
+	return !r.bad && p.handles.append[name]
+}
+
+func (p *interposer) appendData(id uint32, r *reader) packet {
+	name, _, data := r.string(), r.uint64(), r.string()
 	if r.bad {
 		return nil
 	}
-	if name == "~" || strings.HasPrefix(name, "~/") {
-		name = home() + name[1:]
-	} else if strings.HasPrefix(name, "~") {
-		return statusPacket(id, os.ErrNotExist)
-	}
-	return namePacket(id, realpath(p.srv.path(name)))
-}
-
-func (p *interposer) homeDirectory(id uint32, r *reader) packet {
-	_ = r.string() // there is one user
-	if r.bad {
-		return nil
-	}
-	return namePacket(id, home())
-}
-
-func home() string {
-	if dir, err := os.UserHomeDir(); err == nil {
-		return dir
-	}
-	return "/"
-}
-
-func (p *interposer) fstatvfs(id uint32, r *reader) packet {
-	f, err := p.reopen(r.string(), unix.O_PATH)
+	f, err := p.reopen(name, os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return statusPacket(id, err)
 	}
 	defer f.Close()
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
-		return statusPacket(id, err)
-	}
-	flags := uint64(0)
-	if st.Flags&unix.ST_RDONLY != 0 {
-		flags |= 1
-	}
-	if st.Flags&unix.ST_NOSUID != 0 {
-		flags |= 2
-	}
-	return newPacket(typeExtReply, id).
-		uint64(uint64(st.Bsize)).uint64(uint64(st.Frsize)).uint64(st.Blocks).uint64(st.Bfree).
-		uint64(st.Bavail).uint64(st.Files).uint64(st.Ffree).uint64(st.Ffree).
-		uint64(uint64(st.Fsid.Val[0])).uint64(flags).uint64(uint64(st.Namelen))
+	_, err = f.WriteString(data)
+	return statusPacket(id, err)
 }

@@ -10,21 +10,41 @@ import (
 // handles knows the files behind pkg/sftp's handles, which it keeps to itself.
 // For each it holds an O_PATH descriptor: that is cheap, needs no permission on
 // the file, and stays with the file when it is renamed.
-type handles struct{ fds map[string]int }
+type handles struct {
+	fds    map[string]int
+	append map[string]bool // opened to append
+}
 
-func newHandles() *handles { return &handles{fds: make(map[string]int)} }
+func newHandles() *handles {
+	return &handles{fds: make(map[string]int), append: make(map[string]bool)}
+}
 
-func (h *handles) open(name, path string) {
+// opening is a request to open a file, until it is answered.
+type opening struct {
+	path   string
+	append bool
+}
+
+func (h *handles) open(name string, o opening) {
 	h.close(name)
-	if fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
-		h.fds[name] = fd
+	fd, err := unix.Open(o.path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	h.fds[name] = fd
+	if o.append {
+		h.append[name] = true
 	}
 }
+
+// appending reports whether any file is open to append.
+func (h *handles) appending() bool { return len(h.append) > 0 }
 
 func (h *handles) close(name string) {
 	if fd, ok := h.fds[name]; ok {
 		_ = unix.Close(fd)
 		delete(h.fds, name)
+		delete(h.append, name)
 	}
 }
 

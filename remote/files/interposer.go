@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"io"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // interposer stands between the client and pkg/sftp. Requests that the library
@@ -37,14 +35,14 @@ type interposer struct {
 	drained     *sync.Cond
 	outstanding int
 	closed      bool
-	opening     map[uint32]string // path by request id
+	opening     map[uint32]opening // by request id
 	handles     *handles
 }
 
 func newInterposer(ctx context.Context, srv *Server, rw io.ReadWriter) *interposer {
 	p := &interposer{
 		srv: srv, ctx: ctx, in: bufio.NewReaderSize(rw, 64<<10), out: rw,
-		opening: make(map[uint32]string), handles: newHandles(),
+		opening: make(map[uint32]opening), handles: newHandles(),
 	}
 	p.drained = sync.NewCond(&p.mu)
 	return p
@@ -67,8 +65,13 @@ func (p *interposer) end() {
 	p.handles.closeAll()
 }
 
-// headSize is enough of a request to decide on it: length, type, id.
-const headSize = 9
+const (
+	// headSize is enough of a request to decide on it: length, type, id.
+	headSize = 9
+	// maxHead is enough to see the path or handle of a request, which are short;
+	// what does not fit passes unseen.
+	maxHead = 8 << 10
+)
 
 // Read hands the next bytes of requests to the library.
 func (p *interposer) Read(b []byte) (int, error) {
@@ -113,6 +116,9 @@ func (p *interposer) next() error {
 	if size < headSize-4 {
 		return errBadMessage
 	}
+	if typ == typeFstat { // the size after the writes that were sent before
+		p.wait()
+	}
 	if err := p.note(typ, size); err != nil {
 		return err
 	}
@@ -128,8 +134,7 @@ func (p *interposer) note(typ byte, size int) error {
 	if typ != typeOpen && typ != typeClose {
 		return nil
 	}
-	// Paths and handles are short; what does not fit is not tracked.
-	packet, err := p.in.Peek(4 + min(size, 8<<10))
+	packet, err := p.in.Peek(4 + min(size, maxHead))
 	if err != nil {
 		return err
 	}
@@ -138,7 +143,7 @@ func (p *interposer) note(typ byte, size int) error {
 	switch {
 	case r.bad:
 	case typ == typeOpen:
-		p.opening[id] = p.srv.path(name)
+		p.opening[id] = opening{p.srv.path(name), r.uint32()&openAppend != 0}
 	default:
 		p.handles.close(name)
 	}
@@ -236,14 +241,14 @@ func (p *interposer) learn(response []byte) {
 	id := r.uint32()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	path, ok := p.opening[id]
+	o, ok := p.opening[id]
 	if !ok {
 		return
 	}
 	delete(p.opening, id)
 	if response[4] == typeHandle {
 		if h := r.string(); !r.bad {
-			p.handles.open(h, path)
+			p.handles.open(h, o)
 		}
 	}
 }
@@ -257,32 +262,3 @@ func (p *interposer) done() {
 		p.drained.Broadcast()
 	}
 }
-
-// NewMetrics registers the metrics of SFTP, all series at zero.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{operations: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "okteto_remote_sftp_operations_total", Help: "SFTP requests, by operation.",
-	}, []string{"operation"})}
-	reg.MustRegister(m.operations)
-	other := m.operations.WithLabelValues("other")
-	for i := range m.byType {
-		m.byType[i] = other
-	}
-	for typ, name := range map[byte]string{
-		typeInit: "init", typeOpen: "open", typeClose: "close", typeRead: "read", typeWrite: "write",
-		7: "lstat", 8: "fstat", 9: "setstat", 10: "fsetstat", typeOpendir: "opendir",
-		typeReaddir: "readdir", 13: "remove", typeMkdir: "mkdir", 15: "rmdir", typeRealpath: "realpath",
-		17: "stat", typeRename: "rename", 19: "readlink", typeSymlink: "symlink", typeExtended: "extended",
-	} {
-		m.byType[typ] = m.operations.WithLabelValues(name)
-	}
-	return m
-}
-
-// Metrics of SFTP.
-type Metrics struct {
-	operations *prometheus.CounterVec
-	byType     [256]prometheus.Counter
-}
-
-func (m *Metrics) count(typ byte) { m.byType[typ].Inc() }

@@ -15,11 +15,19 @@ const (
 	typeClose    = 4
 	typeRead     = 5
 	typeWrite    = 6
+	typeLstat    = 7
+	typeFstat    = 8
+	typeSetstat  = 9
+	typeFsetstat = 10
 	typeOpendir  = 11
 	typeReaddir  = 12
+	typeRemove   = 13
 	typeMkdir    = 14
+	typeRmdir    = 15
 	typeRealpath = 16
+	typeStat     = 17
 	typeRename   = 18
+	typeReadlink = 19
 	typeSymlink  = 20
 	typeStatus   = 101
 	typeHandle   = 102
@@ -47,6 +55,9 @@ const (
 	attrTimes       = 8
 	attrExtended    = 0x80000000
 )
+
+// Flags of open requests, section 6.3.
+const openAppend = 4
 
 // maxMessage is the longest packet taken; OpenSSH's and pkg/sftp's limit.
 const maxMessage = 256 << 10

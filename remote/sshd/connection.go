@@ -59,6 +59,7 @@ func (c *connection) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request
 		_ = c.ssh.Wait()
 		close(c.lost)
 	})
+	c.announceHostKey()
 	c.channels(ctx, chans)
 	cancel()
 	_ = c.ssh.Close()
@@ -164,6 +165,12 @@ func (c *connection) request(req *ssh.Request) (bool, []byte) {
 	case "no-more-sessions@openssh.com":
 		c.sealOnce.Do(func() { close(c.seal) })
 		return true, nil
+	case proveRequest:
+		proofs, err := proveHostKeys(c.srv.hostKey, c.ssh.Conn, req.Payload)
+		if err != nil {
+			c.log.Debug("host key not proven", "err", err)
+		}
+		return err == nil, proofs
 	}
 	ok, payload, known := c.forwards.Request(req)
 	if !known {

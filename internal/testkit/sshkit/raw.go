@@ -64,6 +64,18 @@ const (
 // RawDial connects and logs in.
 func (s *Server) RawDial(tb testing.TB) *Raw {
 	tb.Helper()
+	return s.rawDial(tb, false)
+}
+
+// RawDialGuess is RawDial by a client that guesses the key exchange, wrongly, and
+// sends its first packet together with the proposal (RFC 4253 section 7.1).
+func (s *Server) RawDialGuess(tb testing.TB) *Raw {
+	tb.Helper()
+	return s.rawDial(tb, true)
+}
+
+func (s *Server) rawDial(tb testing.TB, guess bool) *Raw {
+	tb.Helper()
 	conn, err := net.DialTimeout("tcp", s.Addr, 10*time.Second)
 	if err != nil {
 		tb.Fatal(err)
@@ -71,7 +83,7 @@ func (s *Server) RawDial(tb testing.TB) *Raw {
 	tb.Cleanup(func() { _ = conn.Close() })
 	c := &Raw{tb: tb, Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
 	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
-	c.handshake()
+	c.handshake(guess)
 	c.login(s.User(), s.Signer(tb, "id"))
 	return c
 }
@@ -91,7 +103,7 @@ type kexInit struct {
 	Reserved                                       uint32
 }
 
-func (c *Raw) handshake() {
+func (c *Raw) handshake(guess bool) {
 	c.tb.Helper()
 	const version = "SSH-2.0-raw"
 	_, err := io.WriteString(c.Conn, version+"\r\n")
@@ -103,9 +115,12 @@ func (c *Raw) handshake() {
 	ours := ssh.Marshal(kexInit{
 		Kex: []string{"curve25519-sha256"}, HostKey: []string{"ssh-ed25519"},
 		Ciphers1: gcm, Ciphers2: gcm, MACs1: mac, MACs2: mac,
-		Comp1: []string{"none"}, Comp2: []string{"none"},
+		Comp1: []string{"none"}, Comp2: []string{"none"}, First: guess,
 	})
 	c.Send(ours)
+	if guess {
+		c.Send([]byte{30, 0, 0, 0, 5, 'g', 'u', 'e', 's', 's'})
+	}
 	theirs := c.Recv()
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	c.check(err)

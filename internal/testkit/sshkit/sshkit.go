@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -211,6 +212,20 @@ func (s *Server) SFTP(args ...string) *exec.Cmd { return s.command("sftp", args.
 
 // SCP is the system's scp client.
 func (s *Server) SCP(args ...string) *exec.Cmd { return s.command("scp", args...) }
+
+// Set gives an option NAME=VALUE of an OpenSSH client another value than the
+// harness does: of several, the client takes the first.
+func Set(cmd *exec.Cmd, option string) *exec.Cmd {
+	name, _, _ := strings.Cut(option, "=")
+	for i, a := range cmd.Args {
+		if strings.HasPrefix(a, name+"=") {
+			cmd.Args[i] = option
+			return cmd
+		}
+	}
+	cmd.Args = slices.Insert(cmd.Args, 1, "-o", option)
+	return cmd
+}
 
 // clientTime is longer than any client should need, and shorter than the test.
 const clientTime = 3 * time.Minute
