@@ -67,6 +67,7 @@ func TestBuildInCluster(t *testing.T) {
 		t.Fatalf("build prints %q, want %s…", first, want)
 	}
 
+	t.Run("builder", s.builderIsBounded)
 	t.Run("names", func(t *testing.T) {
 		if !bytes.Equal(s.get("v2/"+repository+"/manifests/1"), s.get("v2/"+repository+"/manifests/"+digestOf(first))) ||
 			!bytes.Equal(s.get("v2/"+repository+"/manifests/1"), s.get("v2/"+repository+"/manifests/2")) {
@@ -121,6 +122,18 @@ func TestBuildInCluster(t *testing.T) {
 		}
 		s.MustOkteto("build", "--prune")
 	})
+}
+
+// builderIsBounded looks at what the first build started.
+func (s *stage) builderIsBounded(t *testing.T) {
+	pod := s.kubectl("get", "pods", "-l", "dev.okteto.com/builder", "-o",
+		"jsonpath={range .items[*].spec}{.containers[*].image} {.containers[*].resources.limits.cpu} {.containers[*].resources.limits.memory} {.automountServiceAccountToken} {.volumes[?(@.name==\"cache\")].persistentVolumeClaim.claimName}{end}")
+	if want := image + " 4 4Gi false okteto-builder"; pod != want {
+		t.Errorf("the builder's pod has %q, want %q", pod, want)
+	}
+	if size := s.kubectl("get", "pvc", "okteto-builder", "-o", "jsonpath={.spec.resources.requests.storage}"); size != "2Gi" {
+		t.Errorf("its cache has %s, want 2Gi", size)
+	}
 }
 
 func (s *stage) failures(t *testing.T, base string) {

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,20 +37,40 @@ func TestBuilderGoesAway(t *testing.T) {
 	}
 }
 
-// TestBuildInterrupted: Ctrl-C ends the build, and the builder is there for the
-// next one.
+// TestBuildInterrupted: Ctrl-C ends the build, in the builder too, leaves nothing
+// here, and the builder is there for the next one.
 func TestBuildInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	base := s.base()
-	s.write(map[string]string{"Dockerfile": "FROM " + base + "\nRUN sleep 1000\n"})
-	b := s.background("build", "--progress", "plain", "-t", "okteto.dev/never")
-	s.says(b, "RUN sleep 1000")
+	temp, out := t.TempDir(), t.TempDir()
+	s.Env = append(s.Env, "TMPDIR="+temp)
+	s.write(map[string]string{"Dockerfile": "FROM " + base + "\nRUN echo begun; sleep 987\n"})
+	b := s.background("build", "--progress", "plain", "--output", "type=tar,dest="+filepath.Join(out, "never.tar"))
+	s.says(b, "begun\n")
+	sleeps := func() bool {
+		pod := s.kubectl("get", "pods", "-l", "dev.okteto.com/builder", "-o", "name")
+		return strings.Contains(s.kubectl("exec", strings.TrimSpace(pod), "--", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), "sleep 987")
+	}
+	if !sleeps() {
+		t.Error("the step cannot be seen in the builder: that it ends proves nothing")
+	}
 	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	if code := s.code(b); code != 130 {
 		t.Errorf("exit code %d, want 130\n%s", code, b.output)
+	}
+	s.Eventually("the end of the step in the builder", func(context.Context) error {
+		if sleeps() {
+			return errors.New("it runs")
+		}
+		return nil
+	})
+	for _, dir := range []string{temp, out} {
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("there are still %v, error %v", left, err)
+		}
 	}
 	s.write(map[string]string{"Dockerfile": "FROM " + base + "\nRUN true\n"})
 	s.MustOkteto("build")

@@ -7,6 +7,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -165,12 +166,17 @@ func (s *stage) write(files map[string]string) {
 // copyBusybox puts a static busybox into the project folder.
 func (s *stage) copyBusybox() {
 	s.Helper()
-	content, err := os.ReadFile(busybox)
+	copyProgram(s, busybox, filepath.Join(s.Dir, "busybox"))
+}
+
+func copyProgram(t testing.TB, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(s.Dir, "busybox"), content, 0o755)
+		err = errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, content, 0o755))
 	}
 	if err != nil {
-		s.Fatal(err)
+		t.Fatal(err)
 	}
 }
 
