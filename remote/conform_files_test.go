@@ -1,6 +1,7 @@
 package main
 
 import (
+	"syscall"
 	"fmt"
 	"os"
 	"os/exec"
@@ -127,18 +128,22 @@ func sftpModes(tb testing.TB, s *sshkit.Server) {
 func sftpPreserve(tb testing.TB, s *sshkit.Server) {
 	d := tb.TempDir()
 	write(tb, d+"/a", []byte("x"))
-	stamp := time.Unix(1_500_000_000, 0)
+	read, written := time.Unix(1_400_000_000, 0), time.Unix(1_500_000_000, 0)
 	_ = os.Chmod(d+"/a", 0o640)
-	_ = os.Chtimes(d+"/a", stamp, stamp)
-	must(tb, s, "put -p "+d+"/a "+d+"/b", "get -p "+d+"/b "+d+"/c")
+	_ = os.Chtimes(d+"/a", read, written)
+	must(tb, s, "put -p "+d+"/a "+d+"/b")
+	_ = os.Chtimes(d+"/b", read, written) // it was read meanwhile
+	must(tb, s, "get -p "+d+"/b "+d+"/c")
 	for _, f := range []string{"/b", "/c"} {
 		st, err := os.Stat(d + f)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		want(tb, f+" time", st.ModTime().Unix(), stamp.Unix())
+		want(tb, f+" written", st.ModTime().Unix(), written.Unix())
 		want(tb, f+" mode", st.Mode(), os.FileMode(0o640))
 	}
+	st, _ := os.Stat(d + "/c")
+	want(tb, "last read", st.Sys().(*syscall.Stat_t).Atim.Sec, read.Unix())
 }
 
 func sftpReaddir(tb testing.TB, s *sshkit.Server) {

@@ -77,9 +77,9 @@ func offset(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // Types of requests of SFTP, and of what answers with a status.
 const (
-	fxOpen, fxClose, fxWrite, fxLstat, fxFstat = 3, 4, 6, 7, 8
-	fxOpendir, fxRemove, fxRmdir, fxStat       = 11, 13, 15, 17
-	fxOK, fxNoSuchFile, fxFailure              = 0, 2, 4
+	fxOpen, fxClose, fxRead, fxWrite, fxLstat, fxFstat = 3, 4, 5, 6, 7, 8
+	fxOpendir, fxRemove, fxRmdir, fxStat, fxReadlink   = 11, 13, 15, 17, 19
+	fxOK, fxNoSuchFile, fxFailure, fxBadMessage        = 0, 2, 4, 5
 )
 
 func sftpKinds(tb testing.TB, s *sshkit.Server) {
@@ -143,6 +143,16 @@ func sftpAppend(tb testing.TB, s *sshkit.Server) {
 	}
 }
 
+func sftpNoAccess(tb testing.TB, s *sshkit.Server) {
+	d := tb.TempDir()
+	write(tb, d+"/a", []byte("content"))
+	x := sftpSession(tb, s)
+	h := x.handle(tb, d+"/a", 0)
+	want(tb, "read", string(x.ask(fxRead, h, offset(0), number(100))[9:]), "content")
+	_ = x.handle(tb, d+"/new", 8|0x20) // create, exclusively
+	want(tb, "again", code(x.ask(fxOpen, field(d+"/new"), number(8|0x20), number(0))), uint32(fxFailure))
+}
+
 func sftpPipe(tb testing.TB, s *sshkit.Server) {
 	if s.OpenSSH {
 		tb.Skip("its process waits for the other end of the pipe, until it is killed with its client")
@@ -171,6 +181,8 @@ func sftpBelowFile(tb testing.TB, s *sshkit.Server) {
 		}
 		want(tb, name, code(x.ask(fxOpen, field(d+name), number(1), number(0))), uint32(fxNoSuchFile))
 	}
+	want(tb, "a file as a folder", code(x.ask(fxOpendir, field(d+"/file"))), uint32(fxNoSuchFile))
+	want(tb, "a file as a link", code(x.ask(fxReadlink, field(d+"/file"))), uint32(fxBadMessage))
 	want(tb, "a loop itself", x.ask(fxLstat, field(d+"/loop"))[0], byte(105))
 }
 

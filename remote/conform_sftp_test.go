@@ -31,6 +31,7 @@ func TestConformanceSFTP(t *testing.T) {
 		{id: "H28", what: "a name below a file is none that exists", test: sftpBelowFile},
 		{id: "H29", what: "unknown requests are refused, the session lives", test: sftpUnknownRequest},
 		{id: "H30", what: "relative names", test: sftpRelative},
+		{id: "H31", what: "a file opened neither to read nor to write is opened to read", test: sftpNoAccess},
 		{id: "H23", what: "ten sftp sessions at once on one connection", test: sftpMany},
 	})
 }

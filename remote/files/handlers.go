@@ -22,16 +22,27 @@ func (p *interposer) handler(typ byte, size int) handlerFunc {
 	switch typ {
 	case typeInit:
 		return func(*interposer, uint32, *reader) packet { return nil } // see answer
-	case typeOpen, typeOpendir, typeStat, typeLstat, typeReadlink:
+	case typeOpen, typeOpendir:
 		if err := p.refusal(typ, size); err != nil {
 			return refuse(err)
 		}
 		return nil
-	case typeWrite:
-		if p.appends(size) {
+	case typeWrite: // pkg/sftp does not append
+		if p.handleOf(size).append {
 			return (*interposer).appendData
 		}
 		return nil
+	case typeFstat: // pkg/sftp does not know when a file was read last, as below
+		if p.handleOf(size).known {
+			return (*interposer).fstat
+		}
+		return nil // of a folder
+	case typeStat:
+		return (*interposer).stat
+	case typeLstat:
+		return (*interposer).lstat
+	case typeReadlink: // pkg/sftp has few status codes
+		return (*interposer).readlink
 	case typeMkdir: // pkg/sftp ignores the mode
 		return (*interposer).mkdir
 	case typeRemove: // pkg/sftp removes folders with it
@@ -119,6 +130,54 @@ func (p *interposer) symlink(id uint32, r *reader) packet {
 	return statusPacket(id, os.Symlink(target, link))
 }
 
+func (p *interposer) readlink(id uint32, r *reader) packet {
+	path := p.srv.path(r.string())
+	if r.bad {
+		return nil
+	}
+	target, err := os.Readlink(path)
+	if err != nil {
+		return statusPacket(id, err)
+	}
+	return namePacket(id, target)
+}
+
+func (p *interposer) stat(id uint32, r *reader) packet { return p.attributes(id, r, unix.Stat) }
+
+func (p *interposer) lstat(id uint32, r *reader) packet { return p.attributes(id, r, unix.Lstat) }
+
+func (p *interposer) attributes(id uint32, r *reader, stat func(string, *unix.Stat_t) error) packet {
+	path := p.srv.path(r.string())
+	if r.bad {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := retry(func() error { return stat(path, &st) }); err != nil {
+		return statusPacket(id, err)
+	}
+	return attrsPacket(id, &st)
+}
+
+func (p *interposer) fstat(id uint32, r *reader) packet {
+	name := r.string()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var st unix.Stat_t
+	if err := p.handles.stat(name, &st); err != nil {
+		return statusPacket(id, err)
+	}
+	return attrsPacket(id, &st)
+}
+
+// retry calls f again as long as it was interrupted (signal(7)).
+func retry(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
 func (p *interposer) realpath(id uint32, r *reader) packet {
 	name := r.string()
 	if r.bad {
@@ -139,66 +198,4 @@ func realpath(path string) string {
 		return path
 	}
 	return filepath.Join(realpath(dir), base)
-}
-
-// refusal is why a request that names a path cannot be served, as far as
-// pkg/sftp answers it otherwise than OpenSSH: a name below a file, or in a loop
-// of links, is one that does not exist; and to open a named pipe would block
-// until somebody opens its other end, while no offset could be read from it.
-func (p *interposer) refusal(typ byte, size int) error {
-	head, err := p.in.Peek(4 + min(size, maxHead))
-	if err != nil {
-		return nil
-	}
-	r := reader{b: head[5:]}
-	_, name := r.uint32(), r.string()
-	if r.bad {
-		return nil
-	}
-	stat := os.Stat
-	if typ == typeLstat || typ == typeReadlink {
-		stat = os.Lstat
-	}
-	st, err := stat(p.srv.path(name))
-	switch {
-	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return os.ErrNotExist
-	case err == nil && typ == typeOpen && st.Mode()&os.ModeNamedPipe != 0:
-		return errPipe
-	}
-	return nil
-}
-
-var errPipe = errors.New("named pipes cannot be transferred")
-
-// appends reports whether the current request writes to a file that was opened
-// to append, which pkg/sftp does not know: it would write at the offset given,
-// which clients leave at 0.
-func (p *interposer) appends(size int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.handles.appending() {
-		return false
-	}
-	head, err := p.in.Peek(4 + min(size, maxHead))
-	if err != nil {
-		return false
-	}
-	r := reader{b: head[5:]}
-	_, name := r.uint32(), r.string()
-	return !r.bad && p.handles.append[name]
-}
-
-func (p *interposer) appendData(id uint32, r *reader) packet {
-	name, _, data := r.string(), r.uint64(), r.string()
-	if r.bad {
-		return nil
-	}
-	f, err := p.reopen(name, os.O_WRONLY|os.O_APPEND)
-	if err != nil {
-		return statusPacket(id, err)
-	}
-	defer f.Close()
-	_, err = f.WriteString(data)
-	return statusPacket(id, err)
 }

@@ -116,9 +116,6 @@ func (p *interposer) next() error {
 	if size < headSize-4 {
 		return errBadMessage
 	}
-	if typ == typeFstat { // the size after the writes that were sent before
-		p.wait()
-	}
 	if err := p.note(typ, size); err != nil {
 		return err
 	}
@@ -143,7 +140,13 @@ func (p *interposer) note(typ byte, size int) error {
 	switch {
 	case r.bad:
 	case typ == typeOpen:
-		p.opening[id] = opening{p.srv.path(name), r.uint32()&openAppend != 0}
+		flags := r.uint32()
+		if !r.bad && flags&(openRead|openWrite) == 0 {
+			// pkg/sftp refuses this, OpenSSH opens to read. What is peeked at is
+			// the reader's own buffer.
+			packet[len(packet)-len(r.b)-1] |= openRead
+		}
+		p.opening[id] = opening{p.srv.path(name), flags&openAppend != 0}
 	default:
 		p.handles.close(name)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Packet types of draft-ietf-secsh-filexfer-02 section 3.
@@ -32,6 +34,7 @@ const (
 	typeStatus   = 101
 	typeHandle   = 102
 	typeName     = 104
+	typeAttrs    = 105
 	typeExtended = 200
 	typeExtReply = 201
 )
@@ -57,7 +60,11 @@ const (
 )
 
 // Flags of open requests, section 6.3.
-const openAppend = 4
+const (
+	openRead   = 1
+	openWrite  = 2
+	openAppend = 4
+)
 
 // maxMessage is the longest packet taken; OpenSSH's and pkg/sftp's limit.
 const maxMessage = 256 << 10
@@ -158,29 +165,42 @@ func statusPacket(id uint32, err error) packet {
 // unsupported marks what a server need not do.
 var errUnsupported = errors.New("operation unsupported")
 
+// statusOf chooses codes as OpenSSH does (errno_to_portable in sftp-server.c).
 func statusOf(err error) (uint32, string) {
 	switch {
 	case err == nil:
 		return statusOK, "Success"
 	case errors.Is(err, errEOF):
 		return statusEOF, "End of file"
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EBADF):
 		return statusNoSuchFile, "No such file"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return statusPermission, "Permission denied"
 	case errors.Is(err, errUnsupported), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EOPNOTSUPP):
 		return statusUnsupported, "Operation unsupported"
-	case errors.Is(err, errBadMessage):
-		return statusBadMessage, "Bad message"
+	case errors.Is(err, errBadMessage), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENAMETOOLONG):
+		return statusBadMessage, errnoText(err, "Bad message")
 	}
+	return statusFailure, errnoText(err, err.Error())
+}
+
+// errnoText leaves out paths, which clients know.
+func errnoText(err error, other string) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		return statusFailure, errno.Error()
+		return errno.Error()
 	}
-	return statusFailure, err.Error()
+	return other
 }
 
 // namePacket answers with a single name.
 func namePacket(id uint32, name string) packet {
 	return newPacket(typeName, id).uint32(1).string(name).string(name).uint32(0)
+}
+
+// attrsPacket answers with attributes.
+func attrsPacket(id uint32, st *unix.Stat_t) packet {
+	return newPacket(typeAttrs, id).uint32(attrSize | attrUIDGID | attrPermissions | attrTimes).
+		uint64(uint64(st.Size)).uint32(st.Uid).uint32(st.Gid).uint32(st.Mode).
+		uint32(uint32(st.Atim.Sec)).uint32(uint32(st.Mtim.Sec))
 }
