@@ -61,13 +61,20 @@ func Detect(dir string) *Stack {
 // nil.
 func IgnoreFile(s *Stack) string {
 	var b strings.Builder
-	b.WriteString("// What is not synchronized (https://docs.syncthing.net/users/ignoring).\n.git\n.okteto\n.DS_Store\n")
-	if s != nil {
-		for _, pattern := range s.Ignore {
-			b.WriteString(pattern + "\n")
-		}
+	b.WriteString("// What is not synchronized (https://docs.syncthing.net/users/ignoring).\n")
+	for _, pattern := range Patterns(s) {
+		b.WriteString(pattern + "\n")
 	}
 	return b.String()
+}
+
+// Patterns are those of IgnoreFile.
+func Patterns(s *Stack) []string {
+	patterns := []string{".git", ".okteto", ".DS_Store"}
+	if s != nil {
+		patterns = append(patterns, s.Ignore...)
+	}
+	return patterns
 }
 
 // Made are the patterns of the first .stignore of which there is something in the

@@ -71,6 +71,9 @@ type Options struct {
 	Detached bool
 	Streams  ui.Streams
 	Report   Reporter
+	// Ask puts a question that yes or no answers to the user, nil if nobody can be
+	// asked.
+	Ask func(question string) (bool, error)
 	// Logged is called with the environment's log as soon as it is open.
 	Logged func(*os.File)
 }

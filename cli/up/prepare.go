@@ -81,7 +81,7 @@ func (u *up) prepare(ctx context.Context, f *found) error {
 		environment: environment, user: user,
 		credentials: tunnel.Credentials{Signer: user.Signer, HostKey: hostKey},
 	}
-	if err := u.ignores(); err != nil {
+	if err := Ignores(u.target.Dev.Sync.Folders, u.Report, u.Ask); err != nil {
 		return err
 	}
 	u.sync = newSyncKeeper(u, folders(u.target.Dev))

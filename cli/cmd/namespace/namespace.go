@@ -3,12 +3,10 @@
 package namespace
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -248,7 +246,7 @@ func remove(ctx context.Context, streams ui.Streams, f flags, name string) error
 		return client.Explain(err, "look up namespace "+name)
 	}
 	if !f.yes {
-		if err := confirm(streams, client.Context, name); err != nil {
+		if err := confirm(ctx, streams, client.Context, name); err != nil {
 			return err
 		}
 	}
@@ -261,19 +259,19 @@ func remove(ctx context.Context, streams ui.Streams, f flags, name string) error
 	return report(streams, f, client.Context, name, "context %s: namespace %s is being deleted\n")
 }
 
-func confirm(streams ui.Streams, kubeContext, name string) error {
-	if _, ok := ui.Terminal(streams.In); !ok {
+func confirm(ctx context.Context, streams ui.Streams, kubeContext, name string) error {
+	answer, err := ui.Ask(ctx, streams, fmt.Sprintf("Everything in namespace %s of context %s will be deleted, volumes included.\nType its name to confirm: ", name, kubeContext))
+	switch {
+	case errors.Is(err, ui.ErrNobody):
 		return &ui.Problem{
 			Summary: fmt.Sprintf("not deleting namespace %q without confirmation", name),
 			Hint:    "where nobody can be asked, confirm with --yes",
 		}
-	}
-	fmt.Fprintf(streams.ErrOut, "Everything in namespace %s of context %s will be deleted, volumes included.\nType its name to confirm: ", name, kubeContext)
-	answer, err := bufio.NewReader(streams.In).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read the confirmation: %w", err)
-	}
-	if strings.TrimSpace(answer) != name {
+	case ctx.Err() != nil:
+		return &ui.Problem{Summary: "nothing was deleted", Cause: err, Code: 130}
+	case err != nil:
+		return err
+	case answer != name:
 		return &ui.Problem{Summary: "nothing was deleted: that is not the name"}
 	}
 	return nil

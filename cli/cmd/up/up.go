@@ -68,6 +68,9 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags, args []string) error {
 		return err
 	}
 	if f.detach && !f.background && !f.dryRun {
+		if err := askFirst(cmd.Context(), streams, f, name); err != nil {
+			return err
+		}
 		return detach(cmd.Context(), streams, os.Args[1:])
 	}
 	if f.background {
@@ -77,7 +80,8 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags, args []string) error {
 	}
 	report := newForeground(streams)
 	defer report.Close()
-	return start(cmd.Context(), up.Options{Streams: streams, Report: report}, f, name, command)
+	o := up.Options{Streams: streams, Report: report, Ask: asker(cmd.Context(), streams)}
+	return start(cmd.Context(), o, f, name, command)
 }
 
 func start(ctx context.Context, o up.Options, f flags, name string, command []string) error {
