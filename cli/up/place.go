@@ -17,6 +17,8 @@ type place struct {
 	next string
 	// settled is the container that has its files.
 	settled string
+	// seeded is the container that was filled from the laptop.
+	seeded string
 	// changed is closed and replaced at each change.
 	changed chan struct{}
 }
@@ -43,6 +45,7 @@ func (p *place) run(pod *workload.Pod) (old *workload.Pod) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, p.pod, p.next = p.pod, pod, pod.Name
+	p.identify()
 	p.announce()
 	return old
 }
@@ -83,20 +86,40 @@ func (p *place) look() (container string, settled bool, changed <-chan struct{})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pod != nil {
-		container = p.pod.Name + "/" + p.pod.ContainerID
+		container = runOf(p.pod)
 	}
 	return container, container != "" && container == p.settled, p.changed
 }
 
+// runOf names one run of a pod's development container.
+func runOf(pod *workload.Pod) string { return pod.Name + "/" + pod.ContainerID }
+
 // runs names the run of the development container that is connected to, as far as
-// it is known.
-func (p *place) runs() string {
+// it is known, and reports whether it has been seeded.
+func (p *place) runs() (container string, seeded bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	container = p.next
 	if p.pod != nil {
-		return p.pod.Name + "/" + p.pod.ContainerID
+		container = runOf(p.pod)
 	}
-	return p.next
+	return container, container == p.seeded
+}
+
+// seed says that a container, as runs named it, has been seeded.
+func (p *place) seed(container string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seeded = container
+	p.identify()
+}
+
+// identify gives what was seeded before the cluster said that it runs its full
+// name: in the pod's first run that was this very run.
+func (p *place) identify() {
+	if p.pod != nil && p.pod.Restarts == 0 && p.seeded == p.pod.Name {
+		p.seeded = runOf(p.pod)
+	}
 }
 
 // waitSettled returns when the current container has its files, or lost is

@@ -30,7 +30,6 @@ type syncKeeper struct {
 
 	cancel context.CancelFunc
 	done   chan struct{}
-	seeded string // the container that has been seeded
 
 	mu     sync.Mutex // protects the following
 	daemon *filesync.Daemon
@@ -146,8 +145,8 @@ func (k *syncKeeper) follow(ctx context.Context, daemon *filesync.Daemon) {
 // seed fills a container that is new in one stream, which takes a fraction of the
 // time that the engine does. Where that fails the engine does it all.
 func (k *syncKeeper) seed(ctx context.Context, daemon *filesync.Daemon, client *tunnel.Client) {
-	container := k.u.place.runs()
-	if container == k.seeded {
+	container, seeded := k.u.place.runs()
+	if seeded {
 		return
 	}
 	var folders []seed.Folder
@@ -167,7 +166,7 @@ func (k *syncKeeper) seed(ctx context.Context, daemon *filesync.Daemon, client *
 	case err != nil:
 		k.u.log.Warn("cannot seed the pod", "err", err)
 	}
-	k.seeded = container
+	k.u.place.seed(container)
 	for _, r := range results {
 		k.u.log.Info("seeded", "path", r.Folder.LocalPath, "files", r.Files, "bytes", r.Bytes, "replaced", r.Replaced, "trashed", r.Trashed, "failed", r.FailedCount)
 		if r.Replaced+r.Trashed > 0 {

@@ -45,7 +45,10 @@ func currentPod(pods []corev1.Pod, revision string) *corev1.Pod {
 func runningPod(pod *corev1.Pod, container string) *Pod {
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.Name == container && s.State.Running != nil && pod.Status.Phase == corev1.PodRunning {
-			return &Pod{Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName, Container: container, ContainerID: s.ContainerID}
+			return &Pod{
+				Name: pod.Name, UID: pod.UID, Node: pod.Spec.NodeName,
+				Container: container, ContainerID: s.ContainerID, Restarts: s.RestartCount,
+			}
 		}
 	}
 	return nil

@@ -239,8 +239,9 @@ type Pod struct {
 	Node string
 	// Container is the development container's name.
 	Container string
-	// ContainerID changes when the container restarts.
+	// ContainerID changes when the container restarts, Restarts counts that.
 	ContainerID string
+	Restarts    int32
 }
 
 // Phase of a starting pod, in the contract's words.
