@@ -75,6 +75,7 @@ func Run(ctx context.Context, t *target.Target, report func(Check)) error {
 		{"admission", true, p.admission},
 		{"nodes", true, p.nodes},
 		{"development pod", true, p.devPod},
+		{"images", true, p.images},
 		{"tunnel", true, p.tunnel},
 	} {
 		if ctx.Err() != nil {

@@ -5,10 +5,12 @@ package root
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 
+	containerdlog "github.com/containerd/log"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
@@ -95,11 +97,13 @@ terminals. When you are done, ` + "`okteto down`" + ` leaves the workload as it 
 	return cmd
 }
 
-// quietLibraries keeps Kubernetes' client from writing to the user's terminal;
-// what matters comes back as an error. OKTETO_DEBUG=1 lets it speak.
+// quietLibraries keeps the clients of Kubernetes and of registries from writing to
+// the user's terminal; what matters comes back as an error. OKTETO_DEBUG=1 lets
+// them speak.
 func quietLibraries() {
 	if os.Getenv("OKTETO_DEBUG") != "" {
 		return
 	}
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	containerdlog.L.Logger.SetOutput(io.Discard)
 }
