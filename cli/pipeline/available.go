@@ -35,17 +35,16 @@ type workload struct {
 
 // waitAvailable waits until all workloads of the pipeline are available: the
 // newest revision of each, all of its replicas, and each Job complete.
-func (o *DeployOptions) waitAvailable(ctx context.Context, name string, r *run) error {
+func (o *DeployOptions) waitAvailable(ctx context.Context, s *session) error {
 	progress := ui.NewProgress(o.Streams.ErrOut)
 	defer progress.Close()
 	progress.Step("Waiting until what was deployed is available")
-	r.mu.Lock()
-	namespaces := append([]string{o.Client.Namespace}, r.record.namespaces...)
-	r.mu.Unlock()
+	namespaces, _ := s.run.places()
+	namespaces = append([]string{o.Client.Namespace}, namespaces...)
 	for {
 		var open []workload
 		for _, namespace := range namespaces {
-			found, err := o.unavailable(ctx, namespace, objectName(name))
+			found, err := o.unavailable(ctx, namespace, objectName(s.name))
 			if err != nil && ctx.Err() == nil {
 				progress.Fail()
 				return err

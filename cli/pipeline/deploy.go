@@ -25,36 +25,7 @@ type DeployOptions struct {
 // Deploy runs the deploy commands of a pipeline's file. A failed command is a
 // *ui.ExitError with its exit code; what it had deployed stays.
 func Deploy(ctx context.Context, o DeployOptions) error {
-	if err := o.Validate(); err != nil {
-		return err
-	}
-	name, err := o.PipelineName()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := o.limit(ctx)
-	defer cancel()
-	if err := o.Client.CheckNamespace(ctx); err != nil {
-		return err
-	}
-	if o.SkipIfExists {
-		if r, err := Get(ctx, o.Client, name); err != nil || r != nil && r.Status == Deployed {
-			return skipped(o.Streams, name, err)
-		}
-	}
-	files, err := o.open(ctx, o.Streams)
-	if err != nil {
-		return o.explain(ctx, name, err)
-	}
-	defer files.remove()
-	file, err := readFile(files.dir, o.File)
-	if err != nil {
-		return err
-	}
-	if len(file.Deploy) == 0 {
-		return &ui.Problem{Summary: file.Path + " has no deploy commands", Hint: "list them under deploy"}
-	}
-	return o.explain(ctx, name, o.deploy(ctx, name, files, file))
+	return o.framed(ctx, o.deploy)
 }
 
 func skipped(streams ui.Streams, name string, err error) error {
@@ -64,46 +35,59 @@ func skipped(streams ui.Streams, name string, err error) error {
 	return err
 }
 
-func (o *DeployOptions) deploy(ctx context.Context, name string, files *checkout, file *File) error {
-	env, err := newSession(&o.Options, name, files, o.Variables)
+func (o *DeployOptions) deploy(ctx context.Context, name string) error {
+	if o.SkipIfExists {
+		if r, err := Get(ctx, o.Client, name); err != nil || r != nil && r.Status == Deployed {
+			return skipped(o.Streams, name, err)
+		}
+	}
+	files, err := o.open(ctx, o.Streams)
 	if err != nil {
 		return err
 	}
-	if err := checkPrograms(file.Deploy, env.shell.env); err != nil {
-		return errors.Join(err, env.close())
+	defer files.remove()
+	file, err := readFile(files.dir, o.File)
+	if err != nil {
+		return err
+	}
+	if len(file.Deploy) == 0 {
+		return &ui.Problem{Summary: file.Path + " has no deploy commands", Hint: "list them under deploy"}
 	}
 	variables, err := encodeVariables(o.Variables)
 	if err != nil {
-		return errors.Join(err, env.close())
+		return err
 	}
 	skip := false
-	r, err := acquire(ctx, o.Client, name, func(r *Record, exists bool) (bool, error) {
-		if skip = o.SkipIfExists && exists && r.Status == Deployed; skip {
-			return false, nil // another run has deployed it meanwhile
-		}
-		r.Status, r.destroyed, r.variables = Progressing, 0, variables
-		r.Repository, r.Branch, r.Commit, r.cloned = files.repository, files.branch, files.commit, files.cloned
-		r.File, r.Icon, r.Devs, r.yaml = file.Path, file.Icon, file.Devs, file.Content
-		return true, nil
-	}, env.waiting())
-	if err != nil || r == nil {
-		if skip {
-			err = skipped(o.Streams, name, nil)
-		}
-		return errors.Join(err, env.close())
+	err = o.hold(ctx, turn{
+		name: name, files: files, variables: o.Variables, commands: file.Deploy, end: Deployed,
+		begin: func(r *Record, exists bool) (bool, error) {
+			if skip = o.SkipIfExists && exists && r.Status == Deployed; skip {
+				return false, nil // another run has deployed it meanwhile
+			}
+			r.Status, r.destroyed, r.variables = Progressing, 0, variables
+			r.Repository, r.Branch, r.Commit, r.cloned = files.repository, files.branch, files.commit, files.cloned
+			r.File, r.Icon, r.Devs, r.yaml = file.Path, file.Icon, file.Devs, file.Content
+			return true, nil
+		},
+		work: func(ctx context.Context, s *session) error { return o.work(ctx, s, file) },
+	})
+	if err == nil && skip {
+		return skipped(o.Streams, name, nil)
 	}
-	return env.within(ctx, r, Deployed, func(ctx context.Context) error {
-		if err := env.shell.run(ctx, file.Deploy, 0, func(int) error { return nil }); err != nil {
+	return err
+}
+
+func (o *DeployOptions) work(ctx context.Context, s *session, file *File) error {
+	if err := s.shell.run(ctx, file.Deploy, 0, func(int) error { return nil }); err != nil {
+		return err
+	}
+	if o.Wait {
+		if err := o.waitAvailable(ctx, s); err != nil {
 			return err
 		}
-		if o.Wait {
-			if err := o.waitAvailable(ctx, name, r); err != nil {
-				return err
-			}
-		}
-		o.done(name, file)
-		return nil
-	})
+	}
+	o.done(s.name, file)
+	return nil
 }
 
 func (o *DeployOptions) done(name string, file *File) {

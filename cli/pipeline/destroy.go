@@ -25,19 +25,7 @@ type DestroyOptions struct {
 // whatever carries its mark. It is idempotent and goes on where an earlier one
 // was interrupted. A failed command is a *ui.ExitError with its exit code.
 func Destroy(ctx context.Context, o DestroyOptions) error {
-	if err := o.Validate(); err != nil {
-		return err
-	}
-	name, err := o.PipelineName()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := o.limit(ctx)
-	defer cancel()
-	if err := o.Client.CheckNamespace(ctx); err != nil {
-		return err
-	}
-	return o.explain(ctx, name, o.destroy(ctx, name))
+	return o.framed(ctx, o.destroy)
 }
 
 func (o *DestroyOptions) destroy(ctx context.Context, name string) error {
@@ -56,31 +44,24 @@ func (o *DestroyOptions) destroy(ctx context.Context, name string) error {
 		return err
 	}
 	defer files.remove()
-	variables := slices.Concat(record.Variables, o.Variables)
-	s, err := newSession(&o.Options, name, files, variables)
-	if err != nil {
-		return err
-	}
-	if err := checkPrograms(file.Destroy, s.shell.env); err != nil {
-		return errors.Join(err, s.close())
-	}
-	r, err := acquire(ctx, o.Client, name, func(r *Record, _ bool) (bool, error) {
-		if r.Status != Destroying || !bytes.Equal(r.yaml, file.Content) {
-			r.destroyed = 0
-		}
-		r.Status, r.yaml, r.File = Destroying, file.Content, file.Path
-		return true, nil
-	}, s.waiting())
-	if err != nil {
-		return errors.Join(err, s.close())
-	}
-	d := &destruction{DestroyOptions: o, name: name, session: s, run: r}
-	return s.within(ctx, r, "", func(ctx context.Context) error { return d.work(ctx, file.Destroy) })
+	return o.hold(ctx, turn{
+		name: name, files: files, variables: slices.Concat(record.Variables, o.Variables), commands: file.Destroy,
+		begin: func(r *Record, _ bool) (bool, error) {
+			if r.Status != Destroying || !bytes.Equal(r.yaml, file.Content) {
+				r.destroyed = 0
+			}
+			r.Status, r.yaml, r.File = Destroying, file.Content, file.Path
+			return true, nil
+		},
+		work: func(ctx context.Context, s *session) error {
+			return (&destruction{DestroyOptions: o, session: s}).work(ctx, file.Destroy)
+		},
+	})
 }
 
 // nothing reports whether there is no trace of the pipeline.
 func (o *DestroyOptions) nothing(ctx context.Context, name string) (bool, error) {
-	s, err := newSweeper(o.Client, name, nil, func(string) {})
+	s, err := newSweeper(o.Client, name, nil, nil, func(string) {})
 	if err != nil {
 		return false, err
 	}
@@ -144,16 +125,13 @@ func (o *DestroyOptions) recorded(record *Record) (*checkout, *File, error) {
 // destruction is a running destroy.
 type destruction struct {
 	*DestroyOptions
-	name    string
 	session *session
-	run     *run
 }
 
 func (d *destruction) work(ctx context.Context, commands []Command) error {
-	d.run.mu.Lock()
-	namespaces, first := slices.Clone(d.run.record.namespaces), d.run.record.destroyed
-	d.run.mu.Unlock()
-	sweep, err := newSweeper(d.Client, d.name, namespaces, d.say)
+	run := d.session.run
+	namespaces, kinds := run.places()
+	sweep, err := newSweeper(d.Client, d.session.name, namespaces, kinds, d.say)
 	if err != nil {
 		return err
 	}
@@ -167,9 +145,9 @@ func (d *destruction) work(ctx context.Context, commands []Command) error {
 	if err := checkHelm(releases(items)); err != nil {
 		return err
 	}
-	if first < len(commands) {
+	if first := run.destroyed(); first < len(commands) {
 		err := d.session.shell.run(ctx, commands, first, func(done int) error {
-			return d.run.save(ctx, func(r *Record) { r.destroyed = done })
+			return run.save(ctx, func(r *Record) { r.destroyed = done })
 		})
 		if err != nil {
 			return err
@@ -219,13 +197,12 @@ func (d *destruction) sweep(ctx context.Context, s *sweeper) error {
 		if err != nil {
 			return err
 		}
-		var kept []item
-		if !d.Volumes {
-			items, kept = keepVolumes(items)
+		items, kept, err := s.keep(ctx, items, d.Volumes)
+		if err != nil {
+			return err
 		}
 		if len(items) == 0 {
-			d.done(kept)
-			return nil
+			return d.done(s, kept)
 		}
 		err = s.remove(ctx, items, func(i item) { d.say("deleting " + i.String()) })
 		if err != nil {
@@ -234,31 +211,17 @@ func (d *destruction) sweep(ctx context.Context, s *sweeper) error {
 	}
 }
 
-func isClaim(i item) bool { return i.gvr.Group == "" && i.gvr.Resource == claims }
-
-// keepVolumes takes claims out of what is deleted, and the namespaces that would
-// take them along.
-func keepVolumes(items []item) (rest, kept []item) {
-	for _, i := range items {
-		inside := i.gvr.Group == "" && i.gvr.Resource == "namespaces" &&
-			slices.ContainsFunc(items, func(c item) bool { return isClaim(c) && c.Namespace == i.Name })
-		if inside || isClaim(i) {
-			kept = append(kept, i)
-		} else {
-			rest = append(rest, i)
-		}
+func (d *destruction) done(s *sweeper, kept keeping) error {
+	if err := s.complete(); err != nil {
+		return err
 	}
-	return rest, kept
-}
-
-func (d *destruction) done(kept []item) {
-	fmt.Fprintf(d.Streams.ErrOut, "pipeline %s is destroyed\n", d.name)
-	if len(kept) == 0 {
-		return
+	name := d.session.name
+	fmt.Fprintf(d.Streams.ErrOut, "pipeline %s is destroyed\n", name)
+	if len(kept.volumes) > 0 {
+		fmt.Fprintf(d.Streams.ErrOut, "  kept: %s\n  remove them with: okteto pipeline destroy --volumes --name %s\n", strings.Join(kept.volumes, ", "), name)
 	}
-	names := make([]string, 0, len(kept))
-	for _, i := range kept {
-		names = append(names, i.String())
+	for _, used := range kept.used {
+		fmt.Fprintf(d.Streams.ErrOut, "  kept: %s\n", used)
 	}
-	fmt.Fprintf(d.Streams.ErrOut, "  kept: %s\n  remove them with: okteto pipeline destroy --volumes --name %s\n", strings.Join(names, ", "), d.name)
+	return nil
 }

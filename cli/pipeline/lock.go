@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"sync"
 	"time"
 
@@ -198,6 +199,21 @@ func (r *run) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		}
 	}
+}
+
+// places are the other namespaces that something was created in, and the kinds
+// of what was.
+func (r *run) places() (namespaces, kinds []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.record.namespaces), slices.Clone(r.record.kinds)
+}
+
+// destroyed is how many of the destroy commands were done before.
+func (r *run) destroyed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record.destroyed
 }
 
 // finish records the end of the run and gives the pipeline back. It is done

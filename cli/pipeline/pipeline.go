@@ -58,10 +58,7 @@ func (o *Options) Validate() error {
 	if o.Timeout < 0 {
 		return &ui.Problem{Summary: fmt.Sprintf("timeout %s is negative", o.Timeout), Hint: "0 waits for ever"}
 	}
-	if o.Name == "" {
-		return nil
-	}
-	return validateName(o.Name)
+	return nil
 }
 
 func validateName(name string) error {
@@ -86,10 +83,11 @@ func objectName(name string) string {
 	}, strings.ToLower(name)), "-")
 }
 
-// PipelineName is Name, else the last part of the repository's URL, or the folder's name.
+// PipelineName is Name, else the last part of the repository's URL, or the
+// folder's name; a problem if that cannot be one.
 func (o *Options) PipelineName() (string, error) {
 	if o.Name != "" {
-		return o.Name, nil
+		return o.Name, validateName(o.Name)
 	}
 	if o.Repository != "" {
 		name := strings.TrimSuffix(strings.TrimRight(o.Repository, "/"), ".git")

@@ -52,11 +52,12 @@ type Record struct {
 	Holder string `json:"holder,omitempty"`
 
 	// yaml is the file, cloned that it came from a clone; namespaces are others
-	// that something was created in; destroyed is how many destroy commands an
+	// that something was created in, kinds of what (deployments.apps); destroyed is how many destroy commands an
 	// interrupted destroy has done.
 	yaml       []byte
 	cloned     bool
 	namespaces []string
+	kinds      []string
 	destroyed  int
 	// lock names the run that holds the pipeline, renewed changes while it lives;
 	// variables is the encoded form.
@@ -86,6 +87,7 @@ const (
 	keyRenewed    = "renewed"
 	keyCloned     = "cloned"
 	keyNamespaces = "namespaces"
+	keyKinds      = "kinds"
 	keyDestroyed  = "destroyed"
 )
 
@@ -101,7 +103,7 @@ func (r *Record) data() map[string]string {
 		keyName: r.Name, keyStatus: string(r.Status), keyRepository: r.Repository, keyBranch: r.Branch,
 		keyFile: r.File, keyIcon: r.Icon, keyCommit: r.Commit, keyMessage: r.Message, keyHolder: r.Holder,
 		keyAction: action, keyLock: r.lock, keyRenewed: r.renewed, keyVariables: r.variables,
-		keyDevs: strings.Join(r.Devs, "\n"), keyNamespaces: strings.Join(r.namespaces, ","),
+		keyDevs: strings.Join(r.Devs, "\n"), keyNamespaces: strings.Join(r.namespaces, ","), keyKinds: strings.Join(r.kinds, ","),
 		keyYAML:    base64.StdEncoding.EncodeToString(r.yaml),
 		keyOutput:  base64.StdEncoding.EncodeToString([]byte(r.Log)),
 		keyStarted: stamp(r.Started), keyFinished: stamp(r.Finished),
@@ -129,7 +131,7 @@ func decodeRecord(cm *corev1.ConfigMap) *Record {
 		Repository: d[keyRepository], Branch: d[keyBranch], Commit: d[keyCommit], File: d[keyFile], Icon: d[keyIcon],
 		Started: unstamp(d[keyStarted]), Finished: unstamp(d[keyFinished]), Message: d[keyMessage],
 		Holder: d[keyHolder], Devs: split(d[keyDevs], "\n"),
-		cloned: d[keyCloned] != "", namespaces: split(d[keyNamespaces], ","),
+		cloned: d[keyCloned] != "", namespaces: split(d[keyNamespaces], ","), kinds: split(d[keyKinds], ","),
 		lock: d[keyLock], renewed: d[keyRenewed], variables: d[keyVariables],
 	}
 	if r.Name == "" {

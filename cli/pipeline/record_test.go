@@ -20,7 +20,7 @@ func TestRecordSurvivesTheConfigMap(t *testing.T) {
 		Commit: "c0ffee", File: "okteto-pipeline.yml", Icon: "i", Variables: []Variable{{Name: "A", Value: "1"}},
 		Started: time.Unix(1000, 0).UTC(), Finished: time.Unix(2000, 0).UTC(), Message: "m", Log: "line\n",
 		Devs: []string{"a", "b"}, Holder: "me", yaml: []byte("deploy: []"), cloned: true,
-		namespaces: []string{"x", "y"}, destroyed: 2, lock: "l", renewed: "n", variables: variables,
+		namespaces: []string{"x", "y"}, kinds: []string{"deployments.apps", "secrets"}, destroyed: 2, lock: "l", renewed: "n", variables: variables,
 	}
 	cm := &corev1.ConfigMap{}
 	cm.Namespace = "ns"
@@ -106,7 +106,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("the ConfigMap is called %q", got)
 	}
 	for _, bad := range []string{"---", strings.Repeat("a", 64)} {
-		if err := (&Options{Name: bad}).Validate(); err == nil {
+		if _, err := (&Options{Name: bad}).PipelineName(); err == nil {
 			t.Errorf("the name %q is accepted", bad)
 		}
 	}

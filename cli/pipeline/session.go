@@ -31,7 +31,7 @@ func newSession(o *Options, name string, files *checkout, variables []Variable) 
 		return nil, err
 	}
 	s := &session{o: o, name: name, shell: sh, log: newTail(secretsOf(variables, files.secret))}
-	s.config = proxy.Options{Config: o.Client.Config, Name: objectName(name), Namespace: o.Client.Namespace, Foreign: s.foreign}
+	s.config = proxy.Options{Config: o.Client.Config, Name: objectName(name), Namespace: o.Client.Namespace, Creates: s.creates}
 	if s.dir, err = os.MkdirTemp("", "okteto-pipeline-run-"); err != nil {
 		return nil, fmt.Errorf("make a folder for the kubeconfig: %w", err)
 	}
@@ -46,6 +46,56 @@ func newSession(o *Options, name string, files *checkout, variables []Variable) 
 		fmt.Fprintf(sh.errOut, "[%d/%d] %s\n", number, of, c.Name)
 	}
 	return s, nil
+}
+
+// framed is what a deploy and a destroy have around them: the checks before
+// anything is done, the limit of time, and errors as people read them.
+func (o *Options) framed(ctx context.Context, work func(ctx context.Context, name string) error) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	name, err := o.PipelineName()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	err = o.Client.CheckNamespace(ctx)
+	if err == nil {
+		err = work(ctx, name)
+	}
+	return o.explain(ctx, name, err)
+}
+
+// turn is one deploy or destroy of a pipeline whose files are there.
+type turn struct {
+	name      string
+	files     *checkout
+	variables []Variable
+	// commands that may be run.
+	commands []Command
+	// begin is that of acquire, and end the status afterwards; "" removes the
+	// record.
+	begin func(*Record, bool) (bool, error)
+	end   Status
+	// work is done while the pipeline is held, with the session's run set.
+	work func(context.Context, *session) error
+}
+
+// hold waits until no other run has the pipeline, and does the work.
+func (o *Options) hold(ctx context.Context, t turn) error {
+	s, err := newSession(o, t.name, t.files, t.variables)
+	if err != nil {
+		return err
+	}
+	if err := checkPrograms(t.commands, s.shell.env); err != nil {
+		return errors.Join(err, s.close())
+	}
+	r, err := acquire(ctx, o.Client, t.name, t.begin, s.waiting())
+	if err != nil || r == nil {
+		return errors.Join(err, s.close())
+	}
+	return s.within(ctx, r, t.end, func(ctx context.Context) error { return t.work(ctx, s) })
 }
 
 // startProxy starts a proxy and writes the kubeconfig that leads to it.
@@ -69,10 +119,13 @@ func (s *session) startProxy(o proxy.Options) (*proxy.Proxy, string, error) {
 	return p, filepath.Clean(file.Name()), nil
 }
 
-// foreign records another namespace that something is created in, before it is.
-func (s *session) foreign(ctx context.Context, namespace string) error {
+// creates records what kind of object is created where, before it is.
+func (s *session) creates(ctx context.Context, kind, namespace string) error {
 	return s.run.save(ctx, func(r *Record) {
-		if !slices.Contains(r.namespaces, namespace) {
+		if !slices.Contains(r.kinds, kind) {
+			r.kinds = append(r.kinds, kind)
+		}
+		if namespace != "" && namespace != r.Namespace && !slices.Contains(r.namespaces, namespace) {
 			r.namespaces = append(r.namespaces, namespace)
 		}
 	})

@@ -35,9 +35,13 @@ type sweeper struct {
 	resources  []resource
 	name       string
 	namespaces []string // the pipeline's own first
+	// created are the kinds that the pipeline created; empty if that is not known.
+	created []string
 	// warn is told, once each, what could not be looked at.
 	warn   func(string)
 	warned map[string]bool
+	// unseen are created kinds that may not be listed, with their namespaces.
+	unseen []string
 }
 
 // item is one marked object.
@@ -54,9 +58,9 @@ func (i item) String() string {
 	return name
 }
 
-func newSweeper(c *kube.Client, name string, namespaces []string, warn func(string)) (*sweeper, error) {
+func newSweeper(c *kube.Client, name string, namespaces, created []string, warn func(string)) (*sweeper, error) {
 	s := &sweeper{
-		client: c, name: objectName(name), namespaces: append([]string{c.Namespace}, namespaces...),
+		client: c, name: objectName(name), namespaces: append([]string{c.Namespace}, namespaces...), created: created,
 		warn: warn, warned: map[string]bool{},
 	}
 	var err error
@@ -80,8 +84,9 @@ func newSweeper(c *kube.Client, name string, namespaces []string, warn func(stri
 // find lists all marked objects, the claims included, by the order of their
 // deletion. What belongs to another object is not among them: it goes with it.
 func (s *sweeper) find(ctx context.Context) ([]item, error) {
-	var mu sync.Mutex // protects found and s.warned
+	var mu sync.Mutex // protects found, s.warned and s.unseen
 	var found []item
+	s.unseen = nil
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(listsAtOnce)
 	list := func(r resource, namespace, selector string) {
@@ -93,11 +98,7 @@ func (s *sweeper) find(ctx context.Context) ([]item, error) {
 			if !apierrors.IsForbidden(err) {
 				return err
 			}
-			// Who may not even list a kind has created none, but others may have.
-			if kind := r.gvr.Resource; r.namespaced && !s.warned[kind] {
-				s.warned[kind] = true
-				s.warn(fmt.Sprintf("not allowed to look for %s in namespace %s", kind, namespace))
-			}
+			s.forbidden(r, namespace)
 			return nil
 		})
 	}
@@ -128,6 +129,36 @@ func (s *sweeper) find(ctx context.Context) ([]item, error) {
 	return found, nil
 }
 
+// forbidden notes a kind that may not be listed: who deployed may have had more
+// rights.
+func (s *sweeper) forbidden(r resource, namespace string) {
+	where := "cluster-wide"
+	if namespace != "" {
+		where = "in namespace " + namespace
+	}
+	kind := r.gvr.GroupResource().String()
+	switch {
+	case slices.Contains(s.created, kind):
+		s.unseen = append(s.unseen, kind+" "+where)
+	case len(s.created) == 0 && r.namespaced && !s.warned[kind]:
+		s.warned[kind] = true
+		s.warn(fmt.Sprintf("not allowed to look for %s %s", kind, where))
+	}
+}
+
+// complete reports a problem if there may be objects that were not found.
+func (s *sweeper) complete() error {
+	if len(s.unseen) == 0 {
+		return nil
+	}
+	slices.Sort(s.unseen)
+	return &ui.Problem{
+		Summary: "not everything of pipeline " + s.name + " may be looked for",
+		Detail:  "it created objects of these kinds, which you are not allowed to list:\n" + strings.Join(s.unseen, "\n"),
+		Hint:    "what could be found is removed; let someone with more rights finish it:\nokteto pipeline destroy --name " + s.name + " -n " + s.client.Namespace,
+	}
+}
+
 func (s *sweeper) list(ctx context.Context, r resource, namespace, selector string) ([]item, error) {
 	list, err := s.metadata.Resource(r.gvr).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	switch {
@@ -148,21 +179,36 @@ func (s *sweeper) list(ctx context.Context, r resource, namespace, selector stri
 }
 
 // remove deletes objects phase by phase, and waits until those of a phase are
-// gone before it begins the next.
+// gone before it begins the next. What may not be deleted ends it after its phase.
 func (s *sweeper) remove(ctx context.Context, items []item, report func(item)) error {
 	for len(items) > 0 {
 		end := slices.IndexFunc(items, func(i item) bool { return i.phase != items[0].phase })
 		if end < 0 {
 			end = len(items)
 		}
+		var deleted []item
+		var refused []string
 		for _, i := range items[:end] {
-			report(i)
-			if err := s.delete(ctx, i); err != nil {
+			err := s.delete(ctx, i)
+			if apierrors.IsForbidden(err) {
+				refused = append(refused, i.String())
+				continue
+			}
+			if err != nil {
 				return err
 			}
+			report(i)
+			deleted = append(deleted, i)
 		}
-		if err := s.waitGone(ctx, items[:end]); err != nil {
+		if err := s.waitGone(ctx, deleted); err != nil {
 			return err
+		}
+		if len(refused) > 0 {
+			return &ui.Problem{
+				Summary: "not allowed to delete what pipeline " + s.name + " created",
+				Detail:  strings.Join(refused, "\n"),
+				Hint:    "let someone with more rights finish it:\nokteto pipeline destroy --name " + s.name + " -n " + s.client.Namespace,
+			}
 		}
 		items = items[end:]
 	}
@@ -178,6 +224,9 @@ func (s *sweeper) delete(ctx context.Context, i item) error {
 	})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another one by now
 		return nil
+	}
+	if apierrors.IsForbidden(err) {
+		return err
 	}
 	return s.client.Explain(err, "delete "+i.String())
 }

@@ -58,9 +58,9 @@ func (p *Proxy) mark(r *http.Request) error {
 	labels[contract.DeployedByLabel] = p.options.Name
 	if t.namespace != p.options.Namespace {
 		labels[contract.DeployedInLabel] = p.options.Namespace
-		if err := p.foreign(r.Context(), t.namespace); err != nil {
-			return err
-		}
+	}
+	if err := p.creates(r.Context(), t); err != nil {
+		return err
 	}
 	if body, err = o.encode(labels); err != nil {
 		return fmt.Errorf("encode request: %w", err)

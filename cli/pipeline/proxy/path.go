@@ -42,6 +42,14 @@ func parsePath(path string) (target, bool) {
 	return t, true
 }
 
+// kind is the resource with its group, as kubectl spells it: deployments.apps.
+func (t target) kind() string {
+	if t.group == "" {
+		return t.resource
+	}
+	return t.resource + "." + t.group
+}
+
 // collection is the path of the target without its name.
 func (t target) collection() string {
 	path := "/api/" + t.version

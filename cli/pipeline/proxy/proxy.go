@@ -38,9 +38,10 @@ type Options struct {
 	// Name is the value of the label dev.okteto.com/deployed-by, Namespace the
 	// pipeline's own.
 	Name, Namespace string
-	// Foreign, if not nil, is told each other namespace before the first object
-	// is created there; an error refuses the request.
-	Foreign func(ctx context.Context, namespace string) error
+	// Creates, if not nil, is told each kind (deployments.apps) and namespace, ""
+	// for what belongs to the cluster, before the first such object is created; an
+	// error refuses the request.
+	Creates func(ctx context.Context, kind, namespace string) error
 	// KeepVolumes answers the deletion of a claim as if it were done, and does
 	// not do it.
 	KeepVolumes bool
@@ -60,12 +61,12 @@ type Proxy struct {
 	served   chan error
 
 	mu   sync.Mutex // protects the following
-	told map[string]bool
+	told map[creation]bool
 }
 
 // Start listens on a free port of 127.0.0.1 until Close.
 func Start(o Options) (*Proxy, error) {
-	p := &Proxy{options: o, served: make(chan error, 1), told: map[string]bool{}}
+	p := &Proxy{options: o, served: make(chan error, 1), told: map[creation]bool{}}
 	var err error
 	if p.upstream, _, err = rest.DefaultServerUrlFor(o.Config); err != nil {
 		return nil, fmt.Errorf("start API proxy: %w", err)
@@ -153,17 +154,21 @@ func (p *Proxy) roundTrip(r *http.Request) (*http.Response, error) {
 	return p.transport.RoundTrip(r)
 }
 
-// foreign tells the caller of another namespace, once.
-func (p *Proxy) foreign(ctx context.Context, namespace string) error {
+// creation is a kind of objects that is created in a namespace.
+type creation struct{ kind, namespace string }
+
+// creates tells the caller of it, once.
+func (p *Proxy) creates(ctx context.Context, t target) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if namespace == "" || p.told[namespace] || p.options.Foreign == nil {
+	c := creation{t.kind(), t.namespace}
+	if p.told[c] || p.options.Creates == nil {
 		return nil
 	}
-	if err := p.options.Foreign(ctx, namespace); err != nil {
+	if err := p.options.Creates(ctx, c.kind, c.namespace); err != nil {
 		return err
 	}
-	p.told[namespace] = true
+	p.told[c] = true
 	return nil
 }
 
