@@ -40,6 +40,22 @@ func (r *folderRunner) choose(ctx context.Context, batch []due) (changed, later 
 	return changed, later, paths, nil
 }
 
+// withoutReplaced puts off directories that something else has replaced: all that
+// was below is gone, which the guard must look at first.
+func (r *folderRunner) withoutReplaced(changed, later []due, paths []string) (stay, off []due, scan []string) {
+	for i, d := range changed {
+		if known, ok, err := r.current(d.path); !d.removed && err == nil && ok && known.IsDirectory() && !known.IsDeleted() {
+			if info, err := r.fs.Lstat(d.path); err == nil && !info.IsDir() {
+				d.removed = true
+				later = append(later, d)
+				continue
+			}
+		}
+		stay, scan = append(stay, d), append(scan, paths[i])
+	}
+	return stay, later, scan
+}
+
 func (r *folderRunner) pulling() bool {
 	state, _, _ := r.e.model.State(r.f.ID)
 	return strings.HasPrefix(state, "sync")

@@ -282,6 +282,7 @@ func (f Folder) syncthing(shared []config.FolderDeviceConfiguration) config.Fold
 		raw.Devices = shared
 	}
 	raw.ID, raw.Label, raw.Path = f.ID, f.Label, f.Path
+	raw.FilesystemType = config.FilesystemTypeBasic
 	raw.Type = config.FolderTypeSendReceive
 	if f.SendOnly {
 		raw.Type = config.FolderTypeSendOnly

@@ -43,6 +43,7 @@ type Engine struct {
 	track   *tracker
 	metrics *metrics
 	halts   *halts
+	gates   map[string]*gate // of the guarded folders
 
 	started chan struct{} // closed when the model runs its folders
 	once    sync.Once
@@ -55,7 +56,7 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	registerTrash()
-	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}}
+	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}, gates: map[string]*gate{}}
 	for _, dir := range []string{c.Home, c.DataDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make sync home: %w", err)
@@ -90,8 +91,8 @@ func New(c Config) (*Engine, error) {
 	return e, nil
 }
 
-// prepareFolders makes roots and markers, and looks at each folder before it is
-// scanned. It ends with the configuration that the parts share.
+// prepareFolders makes roots, markers and gates. It ends with the configuration
+// that the parts share.
 func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 	var err error
 	if e.halts, err = loadHalts(e.cfg.Home); err != nil {
@@ -105,8 +106,10 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 		// Only a root that is there can tell. Without, Syncthing reads the whole
 		// directory of each file that it receives.
 		raw.Folders[i].CaseSensitiveFS = caseSensitive(f.Path)
-		if err := e.guardStart(f); err != nil {
-			return err
+		if f.GuardRoot {
+			if e.gates[f.ID], err = newGate(&raw.Folders[i], e.db); err != nil {
+				return err
+			}
 		}
 		raw.Folders[i].Paused = e.halts.get(f.ID) != ""
 	}
@@ -128,7 +131,7 @@ func setLocations(c Config) error {
 // assemble makes the parts; nothing runs yet.
 func (e *Engine) assemble() error {
 	keyGen := protocol.NewKeyGenerator()
-	e.model = model.NewModel(e.wrapper, e.id, e.db, e.protectedFiles(), e.events, keyGen)
+	e.model = model.NewModel(e.wrapper, e.id, e.db, e.protectedFiles(), gatedEvents{e.events, e.gates}, keyGen)
 	e.pumps = newPumps(e.id, e.events, e.log)
 	e.pumps.source = e.model
 	var err error
@@ -234,8 +237,19 @@ func (e *Engine) startFolders(ctx context.Context) {
 	// the whole index, and nothing could be received earlier anyway.
 	for _, id := range e.order {
 		e.awaitFirstScan(ctx, id)
+		_ = e.folders[id].confirmed(ctx) // a folder in error has said so
 	}
 	e.tree.Add(e.link)
+}
+
+// isStarted reports whether folders scan.
+func (e *Engine) isStarted() bool {
+	select {
+	case <-e.started:
+		return true
+	default:
+		return false
+	}
 }
 
 // awaitFirstScan returns when a folder has scanned once, or failed to.
@@ -243,6 +257,10 @@ func (e *Engine) awaitFirstScan(ctx context.Context, folder string) {
 	for ctx.Err() == nil {
 		// The ignore file itself is never scanned: this only waits.
 		err := e.folders[folder].scan(ctx, []string{contract.IgnoreFile})
+		if errors.Is(err, config.ErrMarkerMissing) && e.folders[folder].mend() {
+			_ = e.folders[folder].scan(ctx, nil) // a folder in error says so
+			return
+		}
 		if !errors.Is(err, model.ErrFolderMissing) && !errors.Is(err, model.ErrFolderNotRunning) {
 			return
 		}
@@ -298,21 +316,25 @@ func (e *Engine) Scan(ctx context.Context, folder string, paths ...string) error
 		return ctx.Err()
 	case <-e.started:
 	}
+	err := error(nil)
 	if len(paths) == 0 {
-		return f.scanAll(ctx)
+		err = f.scanAll(ctx)
+	} else {
+		err = f.scan(ctx, paths)
 	}
-	return f.scan(ctx, paths)
+	if err != nil {
+		return err
+	}
+	return f.confirmed(ctx)
 }
 
 // SetSendOnly switches a folder between one-way and two-way. The folder scans
-// again, which the guards cannot stop: they look right before, and it returns
-// when that scan is over.
+// again; it returns when that scan is over.
 func (e *Engine) SetSendOnly(ctx context.Context, folder string, sendOnly bool) error {
 	r, ok := e.folders[folder]
 	if !ok {
 		return fmt.Errorf("switch folder: no folder %s", folder)
 	}
-	r.guard(func() string { return r.guardFull(ctx) })
 	kind := config.FolderTypeSendReceive
 	if sendOnly {
 		kind = config.FolderTypeSendOnly

@@ -56,8 +56,24 @@ func (e *Engine) Flush(ctx context.Context, folder string) error {
 
 func (r *folderRunner) flush(ctx context.Context) error {
 	if r.watchState().Mode != "events" || !r.probe(ctx) {
-		return r.scanAll(ctx)
+		if err := r.scanAll(ctx); err != nil {
+			return err
+		}
 	}
+	return r.scannedAll(ctx)
+}
+
+// confirmed returns when the guard has decided about what the latest scan found
+// gone, and what it let pass is in the database.
+func (r *folderRunner) confirmed(ctx context.Context) error {
+	if r.gate == nil || !r.gate.holds() {
+		return nil
+	}
+	return r.scannedAll(ctx)
+}
+
+// scannedAll returns when scanLoop has nothing to scan.
+func (r *folderRunner) scannedAll(ctx context.Context) error {
 	request := flushRequest{done: make(chan error, 1)}
 	select {
 	case r.flushes <- request:

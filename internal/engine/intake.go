@@ -213,6 +213,17 @@ func (in *intake) putOff(s stage, path string, item *waiting, now time.Time) tim
 	return now.Add(in.rest[stageOpen])
 }
 
+// removals are those that rest.
+func (in *intake) removals() []due {
+	var out []due
+	for _, e := range in.queues[stageRemoved] {
+		if item, ok := in.items[e.path]; ok && item.stage == stageRemoved {
+			out = append(out, due{path: e.path, removed: true, since: item.since, at: item.at})
+		}
+	}
+	return out
+}
+
 // hurry makes everything due that is not being written.
 func (in *intake) hurry(now time.Time) {
 	for s := range in.queues {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -64,7 +65,7 @@ func (p *pair) config(near bool) Config {
 		e, own, other = p.near, p.nearC, p.farC
 	}
 	c := Config{
-		Home: e.home, Certificate: own, Name: "test",
+		Home: e.home, Certificate: own, Name: "test", Log: testLog(p.t, near),
 		Peers: []Peer{{ID: deviceOf(other)}},
 		Folders: []Folder{{
 			ID: testFolder, Path: e.dir, Marker: ".stignore", MaxConflicts: 10,
@@ -198,4 +199,12 @@ func TestPairSyncsBothWays(t *testing.T) {
 		}
 		eventually(t, "removed folder", func() bool { return to.lacks("a") })
 	}
+}
+
+// testLog shows what the engines log when OKTETO_TEST_LOG is set.
+func testLog(t testing.TB, near bool) *slog.Logger {
+	if os.Getenv("OKTETO_TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("test", t.Name(), "near", near)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/syncthing/syncthing/lib/connections"
 	"github.com/syncthing/syncthing/lib/db"
@@ -90,12 +91,28 @@ func (p *pumps) wrap(conn protocol.Connection) *pumpedConn {
 // pumpedConn is a connection whose index messages come from two senders.
 type pumpedConn struct {
 	protocol.Connection
-	me protocol.DeviceID
+	me      protocol.DeviceID
+	started atomic.Bool
 
 	mu sync.Mutex // held while sending, so that sequences stay in order
 	// mu protects the following.
 	sent         map[string]int64 // folder → highest sequence sent; absent: not begun
 	ours, theirs *protocol.ClusterConfig
+}
+
+// Start implements protocol.Connection.
+func (c *pumpedConn) Start() {
+	c.started.Store(true)
+	c.Connection.Start()
+}
+
+// Close of a connection that was never started would wait for 10 s for somebody
+// to send the message that says so.
+func (c *pumpedConn) Close(err error) {
+	if !c.started.Swap(true) {
+		c.Connection.Start()
+	}
+	c.Connection.Close(err)
 }
 
 // Index begins a folder anew.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/syncthing/syncthing/lib/api"
 	"github.com/syncthing/syncthing/lib/db"
@@ -32,7 +33,7 @@ func (e *Engine) startREST(ctx context.Context) error {
 	disk := events.NewBufferedSubscription(e.events.Subscribe(api.DiskEventMask), api.EventSubBufferSize)
 	summaries := model.NewFolderSummaryService(e.wrapper, e.model, e.id, e.events)
 	e.tree.Add(summaries)
-	service := api.New(e.id, e.wrapper, locations.Get(locations.GUIAssets), certificateName, e.model, defaults, disk, e.events,
+	service := api.New(e.id, e.wrapper, locations.Get(locations.GUIAssets), certificateName, scanModel{e.model, e, ctx}, defaults, disk, e.events,
 		noDiscovery{}, e.link, ur.New(e.wrapper, e.model, e.link, true), summaries,
 		logger.NewRecorder(logger.DefaultLogger, logger.LevelWarn, maxSystemErrors, 0),
 		logger.NewRecorder(logger.DefaultLogger, logger.LevelDebug, maxSystemLog, firstSystemLog),
@@ -79,4 +80,34 @@ func (e *Engine) openEventBuffers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// scanModel has scans that the REST interface is asked for go the way of all
+// others: they return when what they found gone is in the database too.
+type scanModel struct {
+	model.Model
+	e   *Engine
+	ctx context.Context // of the REST interface
+}
+
+// ScanFolder implements model.Model.
+func (m scanModel) ScanFolder(folder string) error { return m.ScanFolderSubdirs(folder, nil) }
+
+// ScanFolderSubdirs implements model.Model.
+func (m scanModel) ScanFolderSubdirs(folder string, paths []string) error {
+	if slices.Contains(paths, "") { // the whole folder
+		paths = nil
+	}
+	return m.e.Scan(m.ctx, folder, paths...)
+}
+
+// ScanFolders implements model.Model.
+func (m scanModel) ScanFolders() map[string]error {
+	failed := map[string]error{}
+	for _, id := range m.e.order {
+		if err := m.ScanFolder(id); err != nil {
+			failed[id] = err
+		}
+	}
+	return failed
 }

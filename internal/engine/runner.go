@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/syncthing/syncthing/lib/config"
 	stfs "github.com/syncthing/syncthing/lib/fs"
 	"github.com/syncthing/syncthing/lib/ignore"
 	"github.com/syncthing/syncthing/lib/model"
@@ -35,6 +36,7 @@ type folderRunner struct {
 	in     *intake
 	source watchSource
 	fs     stfs.Filesystem
+	gate   *gate // nil: the folder is not guarded
 
 	changes chan change
 	watched chan struct{} // closed when the watcher is up for the first time
@@ -64,9 +66,10 @@ const changeBuffer = 1024
 
 func newFolderRunner(e *Engine, f Folder) *folderRunner {
 	raw, _ := e.wrapper.Folder(f.ID)
+	raw.FilesystemType = config.FilesystemTypeBasic // our own looks are not scans
 	r := &folderRunner{
 		e: e, f: f, log: e.log.With("folder", f.ID),
-		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil),
+		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil), gate: e.gates[f.ID],
 		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
 		stateChanged: make(chan struct{}, 1),
 		state:        WatchState{Mode: "off"},
@@ -146,7 +149,6 @@ func (r *folderRunner) watchLoop(ctx context.Context) {
 		}
 		if renewed {
 			r.e.cfg.OnIgnores(r.f.ID)
-			r.changes <- change{".", opOverflow} // what was ignored, or no longer is
 			continue
 		}
 		r.log.Warn("file watcher stopped: changes are found by scanning", "err", err)
@@ -157,9 +159,6 @@ func (r *folderRunner) watchLoop(ctx context.Context) {
 		case <-r.rewatch:
 		case <-time.After(watchRetry):
 		}
-		if ctx.Err() == nil {
-			r.changes <- change{".", opOverflow}
-		}
 	}
 }
 
@@ -168,6 +167,7 @@ func (r *folderRunner) watchOnce(ctx context.Context) (err error, renewed bool) 
 	defer cancel()
 	done := make(chan error, 1)
 	target := drainingTarget{r, ctx}
+	var missed sync.Once
 	go func() {
 		done <- r.source(ctx, r.f.Path, r.e.cfg.Watch.MaxWatches, target, func(dirs int, problem error) {
 			state := WatchState{Mode: "events", Dirs: dirs}
@@ -177,6 +177,13 @@ func (r *folderRunner) watchOnce(ctx context.Context) (err error, renewed bool) 
 			}
 			r.setState(state)
 			r.up()
+			// Nobody has watched until now. Before the first scan there was no
+			// need to.
+			missed.Do(func() {
+				if r.e.isStarted() {
+					target.seen(change{".", opOverflow})
+				}
+			})
 		})
 	}()
 	select {
@@ -268,6 +275,12 @@ func (r *folderRunner) scanOnce(ctx context.Context, paths []string) error {
 		r.mu.Lock()
 		r.lastAt, r.took, r.accepted = time.Now(), time.Since(started), false
 		r.mu.Unlock()
+		if r.gate != nil {
+			r.gate.setOpen(false)
+		}
+		if !r.isRootNoted() {
+			r.noteRoot()
+		}
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return errStopping

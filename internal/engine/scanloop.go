@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/syncthing/syncthing/lib/config"
 	"github.com/syncthing/syncthing/lib/model"
 	"github.com/syncthing/syncthing/lib/protocol"
 )
@@ -30,7 +31,7 @@ const (
 	busyHold = 50 * time.Millisecond
 	// scanRetryMin and scanRetryMax space out scans of a folder in error.
 	scanRetryMin = time.Second
-	scanRetryMax = 30 * time.Second
+	scanRetryMax = 5 * time.Second
 )
 
 // scanState is scanLoop's own.
@@ -42,6 +43,8 @@ type scanState struct {
 	burst    bool      // removals are held until no more follow
 	running  bool
 	flushing []flushRequest // wait until nothing is due
+	heldLast int            // how much the gate held at the latest full scan
+	heldFrom time.Time      // since when a growing number is waited for
 	failure  error          // of the latest scan
 	done     chan scanResult
 	retry    time.Duration
@@ -78,6 +81,7 @@ func (r *folderRunner) scanLoop(ctx context.Context) error {
 			}
 		case <-r.stateChanged:
 			rescan = r.nextRescan(time.Now())
+		case <-r.held():
 		case request := <-r.flushes:
 			r.drain(s)
 			r.in.hurry(time.Now())
@@ -85,6 +89,7 @@ func (r *folderRunner) scanLoop(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := time.Now()
+		r.takeHeld(s, now)
 		if !rescan.IsZero() && !now.Before(rescan) && !s.full {
 			s.full, s.fullAt, s.fullFrom = true, now, now
 		}
@@ -96,6 +101,40 @@ func (r *folderRunner) scanLoop(ctx context.Context) error {
 		timer.Reset(r.wait(s, now, rescan, held))
 	}
 }
+
+// held receives when the gate has held something.
+func (r *folderRunner) held() <-chan struct{} {
+	if r.gate == nil {
+		return nil
+	}
+	return r.gate.wake
+}
+
+// takeHeld has what scans found gone, and were not shown, looked at.
+func (r *folderRunner) takeHeld(s *scanState, now time.Time) {
+	if r.gate == nil {
+		return
+	}
+	names := r.gate.takeHeld()
+	for _, name := range names {
+		s.backlog.add(due{path: name, removed: true, since: now, at: now})
+	}
+	if len(names) < guardBurst || r.watchState().Mode == "events" || r.isStopped() {
+		return
+	}
+	// Without events only another scan tells whether more is going.
+	if s.heldLast == 0 {
+		s.heldFrom = now
+	}
+	if len(names) != s.heldLast && now.Sub(s.heldFrom) < guardHold {
+		s.heldLast = len(names)
+		s.full, s.fullAt, s.fullFrom = true, now.Add(guardRest), now
+		return
+	}
+	s.heldLast = 0
+}
+
+func (r *folderRunner) isStopped() bool { return r.e.halts.get(r.f.ID) != "" }
 
 // drain takes what has come in meanwhile, so that a storm is seen as one.
 func (r *folderRunner) drain(s *scanState) {
@@ -155,6 +194,9 @@ func (r *folderRunner) start(ctx context.Context, s *scanState, now time.Time) (
 		} else {
 			s.full = false
 			s.backlog.clear()
+			if r.gate != nil {
+				r.gate.forget() // this scan finds it again
+			}
 			r.run(ctx, s, nil, true)
 			return false
 		}
@@ -196,15 +238,15 @@ func (r *folderRunner) hold(d due, now time.Time) bool {
 // over, and then looked at as a whole.
 func (r *folderRunner) takeGuarded(s *scanState, now time.Time) []due {
 	removed, latest := s.backlog.removals()
-	if !r.f.GuardRoot || len(removed) == 0 {
+	if r.gate == nil || len(removed) == 0 {
 		return s.backlog.take(scanBatch)
 	}
 	burst := len(removed)+len(r.in.queues[stageRemoved]) >= guardBurst
-	if burst && now.Sub(latest) < guardRest && now.Sub(removed[0].since) < guardHold {
+	if burst && (s.full || now.Sub(latest) < guardRest) && now.Sub(removed[0].since) < guardHold {
 		s.burst = true
 		return s.backlog.takeOthers(scanBatch)
 	}
-	if r.guard(func() string { return r.guardBatch(removed) }) {
+	if r.guard(func() verdict { return r.lookAtRemovals(append(removed, r.in.removals()...)) }) {
 		s.backlog.clear()
 		return nil
 	}
@@ -228,16 +270,14 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 	if err != nil {
 		return scanResult{err: err}
 	}
+	if r.gate != nil {
+		changed, later, paths = r.withoutReplaced(changed, later, paths)
+	}
 	if len(paths) == 0 {
 		if len(later) > 0 {
 			pauseForUnfinished(ctx)
 		}
 		return scanResult{later: later}
-	}
-	if r.f.GuardRoot {
-		if held := r.unreported(changed, time.Now()); len(held) > 0 {
-			return scanResult{later: append(later, held...)}
-		}
 	}
 	err = r.scan(ctx, paths)
 	if err == nil {
@@ -248,7 +288,7 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 
 // scanAll scans the whole folder, unless a guard stops it.
 func (r *folderRunner) scanAll(ctx context.Context) error {
-	if r.guard(func() string { return r.guardFull(ctx) }) {
+	if r.guard(r.lookAtRoot) {
 		return model.ErrFolderPaused
 	}
 	return r.scan(ctx, nil)
@@ -296,6 +336,9 @@ func (r *folderRunner) finished(s *scanState, result scanResult) {
 		s.backlog.add(d)
 	}
 	if result.err == nil {
+		if s.retry > scanRetryMin && r.watchState().Mode != "events" {
+			r.renewWatch() // what was in the way of scans may have been in its way too
+		}
 		s.retry = scanRetryMin
 		return
 	}
@@ -306,6 +349,10 @@ func (r *folderRunner) finished(s *scanState, result scanResult) {
 	// fails. Once that is over, a full scan finds what was missed.
 	r.log.Info("scan failed", "err", result.err)
 	now := time.Now()
+	if errors.Is(result.err, config.ErrMarkerMissing) && r.mend() {
+		s.full, s.fullAt, s.fullFrom = true, now, now
+		return
+	}
 	s.full, s.fullAt, s.fullFrom = true, now.Add(s.retry), now.Add(s.retry)
 	s.retry = min(2*s.retry, scanRetryMax)
 }
@@ -320,8 +367,10 @@ func (r *folderRunner) wait(s *scanState, now time.Time, rescan time.Time, held 
 		}
 	}
 	earlier(r.in.next())
-	earlier(rescan)
-	if s.full && !s.running {
+	switch {
+	case !s.full:
+		earlier(rescan)
+	case !s.running: // what is due is no more due for being due twice
 		earlier(s.fullAt)
 	}
 	if held || s.burst {

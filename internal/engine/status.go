@@ -158,9 +158,13 @@ func (e *Engine) folderStatus(id string) FolderStatus {
 		s.There, _ = e.completion(p, id)
 	}
 	if failed, err := e.model.FolderErrors(id); err == nil {
-		s.ErrorCount = len(failed)
-		for _, f := range failed[:min(len(failed), maxErrors)] {
-			s.Errors = append(s.Errors, ItemError{f.Path, f.Err})
+		for _, f := range failed {
+			if r.gate != nil && r.gate.isHeld(f.Path) {
+				continue // not an error, but about to be decided
+			}
+			if s.ErrorCount++; s.ErrorCount <= maxErrors {
+				s.Errors = append(s.Errors, ItemError{f.Path, f.Err})
+			}
 		}
 	}
 	s.Conflicts, s.LastSync = e.track.folder(id)
