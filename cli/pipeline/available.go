@@ -41,8 +41,10 @@ func (o *DeployOptions) waitAvailable(ctx context.Context, s *session) error {
 	progress.Step("Waiting until what was deployed is available")
 	namespaces, _ := s.run.places()
 	namespaces = append([]string{o.Client.Namespace}, namespaces...)
+	var open []workload
 	for {
-		var open []workload
+		before := open
+		open = nil
 		for _, namespace := range namespaces {
 			found, err := o.unavailable(ctx, namespace, objectName(s.name))
 			if err != nil && ctx.Err() == nil {
@@ -51,7 +53,10 @@ func (o *DeployOptions) waitAvailable(ctx context.Context, s *session) error {
 			}
 			open = append(open, found...)
 		}
-		if ctx.Err() == nil && len(open) == 0 {
+		switch {
+		case ctx.Err() != nil:
+			open = before // what was seen of this look may be half
+		case len(open) == 0:
 			return nil
 		}
 		failed := slices.IndexFunc(open, func(w workload) bool { return w.failed })

@@ -166,7 +166,7 @@ func (s *session) within(ctx context.Context, r *run, end Status, work func(cont
 		r.renew(ctx, cancel)
 	}()
 	err := work(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = cause // what failed then failed because of it
 	}
 	cancel(nil)

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -139,26 +140,122 @@ func TestPipelineCredentials(t *testing.T) {
 	}
 }
 
-// TestPipelineOfRepository clones, and destroys from anywhere.
-func TestPipelineOfRepository(t *testing.T) {
+// TestPipelineBuilds: a build of a pipeline reaches the builder in the cluster by
+// the run's credential, and the builder is not the pipeline's.
+func TestPipelineBuilds(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.write(map[string]string{"okteto-pipeline.yml": "deploy:\n  - kubectl create configmap made --from-literal=branch=$OKTETO_GIT_BRANCH\ndestroy:\n  - cat greeting\n", "greeting": "from the clone\n"})
-	s.git("init", "--quiet", "--initial-branch", "main")
-	s.git("checkout", "--quiet", "-b", "feature")
-	s.git("add", "--all")
-	s.git("commit", "--quiet", "--message", "one")
-	repository := "file://" + s.Dir
-	commit := s.git("rev-parse", "HEAD")
-	s.CLI.Dir = t.TempDir()
-	s.MustOkteto("pipeline", "deploy", "--name", name, "-r", repository, "-b", "feature")
-	if r := s.status(); r.Commit != commit || r.Branch != "feature" || r.Repository != repository {
+	s.write(map[string]string{
+		"Dockerfile":          "FROM scratch\nCOPY Dockerfile /\n",
+		"okteto-pipeline.yml": "deploy:\n  - test ! -e ~/.kube/config\n  - okteto build --progress plain -t okteto.dev/app:1 . > ref\n  - kubectl create configmap made --from-file ref\n",
+	})
+	s.MustOkteto("pipeline", "deploy", "--name", name)
+	ref, err := os.ReadFile(filepath.Join(s.Dir, "ref"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.get("v2/" + s.CLI.Namespace + "/app/manifests/" + digestOf(string(ref)))
+	s.MustOkteto("pipeline", "destroy", "--name", name, "--volumes")
+	s.gone("configmap/made")
+	s.kubectl("get", "job/okteto-builder", "pvc/okteto-builder", "secret/okteto-builder")
+	s.MustOkteto("build", "--prune")
+}
+
+// gated is a Deployment whose pod is not scheduled, and once is a Job that fails.
+const (
+	gated = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: gated}
+spec:
+  selector: {matchLabels: {app: gated}}
+  template:
+    metadata: {labels: {app: gated}}
+    spec: {schedulingGates: [{name: example.com/test}], containers: [{name: gated, image: none}]}
+`
+	once = `apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  backoffLimit: 0
+  template:
+    spec: {restartPolicy: Never, containers: [{name: once, image: "IMAGE", command: ["false"]}]}
+`
+)
+
+// TestPipelineWaits: --wait says why something does not become available, and
+// what was deployed stays.
+func TestPipelineWaits(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.write(map[string]string{"gated.yml": gated, "once.yml": strings.Replace(once, "IMAGE", image, 1), "okteto-pipeline.yml": "deploy: [kubectl apply -f gated.yml]\n"})
+	s.MustOkteto("pipeline", "deploy", "--name", name)
+	s.Eventually("the pod", func(context.Context) error {
+		if s.kubectl("get", "pods", "-l", "app=gated", "-o", "name") == "" {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+	s.write(map[string]string{"okteto-pipeline.yml": "deploy: [echo nothing new]\n"})
+	result := s.Okteto(nil, "pipeline", "deploy", "--name", name, "--wait", "--timeout", "10s")
+	for _, want := range []string{"not everything that was deployed is available after 10s", "deployment/gated: 0 of 1 replicas available", "SchedulingGated"} {
+		if result.Code != 1 || !strings.Contains(result.Stderr, want) {
+			t.Errorf("exit code %d, want 1 and %q: %s", result.Code, want, result.Stderr)
+		}
+	}
+	if r := s.status(); r.Status != "error" || !strings.Contains(r.Message, "not everything") {
 		t.Errorf("recorded: %+v", r)
 	}
-	if branch := s.kubectl("get", "configmap", "made", "-o", "jsonpath={.data.branch}"); branch != "feature" {
-		t.Errorf("the command saw branch %q", branch)
+	s.write(map[string]string{"okteto-pipeline.yml": "deploy: [kubectl apply -f once.yml]\n"})
+	result = s.Okteto(nil, "pipeline", "deploy", "--name", name, "--wait")
+	if result.Code != 1 || !strings.Contains(result.Stderr, "job/once: failed") {
+		t.Errorf("a Job that fails: exit code %d: %s", result.Code, result.Stderr)
 	}
-	if out := s.MustOkteto("pipeline", "destroy", "--name", name); out != "from the clone\n" {
-		t.Errorf("destroy says %q", out)
+	s.MustOkteto("pipeline", "destroy", "--name", name)
+	s.gone("deployment/gated", "job/once")
+}
+
+// TestPipelineDestroyInterrupted: a destroy that is interrupted, and one that is
+// killed, are finished by the next, which repeats no command that was done.
+func TestPipelineDestroyInterrupted(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Env = append(s.Env, "TMPDIR="+t.TempDir()) // what the killed one leaves goes with the test
+	s.write(map[string]string{"okteto-pipeline.yml": `deploy:
+  - kubectl create configmap made
+destroy:
+  - echo first >> order
+  - touch waits; until [ -e go ]; do sleep 0.1; done; echo second >> order
+  - echo third >> order
+`})
+	s.MustOkteto("pipeline", "deploy", "--name", name)
+	for _, end := range []os.Signal{os.Interrupt, os.Kill} {
+		if err := os.RemoveAll(filepath.Join(s.Dir, "waits")); err != nil {
+			t.Fatal(err)
+		}
+		b := s.background("pipeline", "destroy", "--name", name)
+		s.Eventually("the second command", s.exists("waits"))
+		if err := b.cmd.Process.Signal(end); err != nil {
+			t.Fatal(err)
+		}
+		if code := s.code(b); end == os.Interrupt && code != 130 {
+			t.Errorf("exit code %d, want 130: %s", code, b.output)
+		}
+		if r := s.status(); r.Status != "destroying" {
+			t.Errorf("after %v, recorded: %+v", end, r)
+		}
 	}
+	s.write(map[string]string{"go": ""}) // so that the killed one's command ends, too
+	s.Eventually("the end of the killed one's command", s.exists("order"))
+	s.Eventually("its line", func(context.Context) error {
+		content, err := os.ReadFile(filepath.Join(s.Dir, "order"))
+		if err == nil && !strings.Contains(string(content), "second") {
+			err = fmt.Errorf("order is %q", content)
+		}
+		return err
+	})
+	s.MustOkteto("pipeline", "destroy", "--name", name)
+	if order, err := os.ReadFile(filepath.Join(s.Dir, "order")); err != nil || string(order) != "first\nsecond\nsecond\nthird\n" {
+		t.Errorf("the commands ran in the order %q, error %v", order, err)
+	}
+	s.gone("configmap/made", "configmap/okteto-git-"+name)
 }
