@@ -3,6 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -19,6 +23,9 @@ func TestConformanceClients(t *testing.T) {
 		{id: "M04", what: "probes of an editor", test: editorProbes},
 		{id: "M05", what: "a jump through the server to itself", test: jump},
 		{id: "M06", what: "many processes on one connection, files and commands mixed", test: mixed},
+		{id: "M07", what: "forwards of a client in the background", test: backgroundClient},
+		{id: "M08", what: "a connection that outlives its first command", test: controlPersist},
+		{id: "M09", what: "a terminal for a client that has none", test: terminalWithout},
 	})
 }
 
@@ -110,4 +117,65 @@ func mixed(tb testing.TB, s *sshkit.Server) {
 		}()
 	}
 	wg.Wait()
+}
+
+// endShared ends a client that serves others and that nobody waits for.
+func endShared(tb testing.TB, s *sshkit.Server, ctl string) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		_ = s.SSH("-S", ctl, "-O", "exit", "pod").Run()
+		sshkit.Await(tb, "it has ended", func() bool { _, err := os.Stat(ctl); return os.IsNotExist(err) })
+	})
+}
+
+// detachedClient runs a client of which a part goes on in the background. That holds
+// its output, so this is a file and nobody waits for its end.
+func detachedClient(tb testing.TB, cmd *exec.Cmd) (stdout string, code int) {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "output")
+	f, err := os.Create(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	cmd.Stdout, cmd.Stderr = f, f
+	code = sshkit.Run(tb, cmd).Code
+	return read(tb, file), code
+}
+
+func backgroundClient(tb testing.TB, s *sshkit.Server) {
+	l := listen(tb, "tcp", "127.0.0.1:0", echo)
+	local, remote := sshkit.FreePort(tb), sshkit.FreePort(tb)
+	ctl := filepath.Join(tb.TempDir(), "ctl")
+	out, code := detachedClient(tb, s.SSH("-f", "-N", "-M", "-S", ctl, "-o", "ExitOnForwardFailure=yes",
+		"-L", fmt.Sprintf("127.0.0.1:%d:%s", local, l.Addr()), "-R", fmt.Sprintf("127.0.0.1:%d:%s", remote, l.Addr()), "pod"))
+	want(tb, "status: "+out, code, 0)
+	endShared(tb, s, ctl)
+	for _, port := range []int{local, remote} { // they are there when the client leaves
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		want(tb, "echo", roundTrip(conn, noise(100_000)), error(nil))
+		_ = conn.Close()
+	}
+}
+
+func controlPersist(tb testing.TB, s *sshkit.Server) {
+	ctl := filepath.Join(tb.TempDir(), "ctl")
+	shared := []string{"-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath=" + ctl, "pod"}
+	out, code := detachedClient(tb, s.SSH(append(shared, "echo $SSH_CONNECTION; exit 3")...))
+	endShared(tb, s, ctl)
+	want(tb, "status", code, 3)
+	again, code := detachedClient(tb, s.SSH(append(shared, "echo $SSH_CONNECTION; exit 4")...))
+	want(tb, "status", code, 4)
+	want(tb, "connection", again, out)
+}
+
+func terminalWithout(tb testing.TB, s *sshkit.Server) {
+	for _, args := range [][]string{{"-tt"}, {"-o", "RequestTTY=force"}} {
+		r := sshkit.Run(tb, s.SSH(append(args, "pod", "tty; stty -a >/dev/null && echo terminal; exit 3")...))
+		want(tb, fmt.Sprint(args, " status"), r.Code, 3)
+		want(tb, "output: "+r.Stdout, strings.HasPrefix(r.Stdout, "/dev/pts/") && strings.HasSuffix(r.Stdout, "\r\nterminal\r\n"), true)
+	}
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"syscall"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 

@@ -26,6 +26,7 @@ func TestConformanceForwardEnds(t *testing.T) {
 			sshdFails: "OpenSSH closes the target as if the stream were complete",
 		},
 		{id: "F27", what: "data sent right before a close arrives", test: dataBeforeClose},
+		{id: "F34", what: "a forward that is reset leaves the others alone", test: resetAlone},
 	})
 }
 
@@ -164,4 +165,36 @@ func dataBeforeClose(tb testing.TB, s *sshkit.Server) {
 func countFDs(s *sshkit.Server) int {
 	dir, _ := os.ReadDir("/proc/" + strconv.Itoa(s.Process.Pid) + "/fd")
 	return len(dir)
+}
+
+// resetAlone resets at the client's end, and at the target's, in the middle.
+func resetAlone(tb testing.TB, s *sshkit.Server) {
+	l := listen(tb, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+		b := make([]byte, 1)
+		_, _ = io.ReadFull(conn, b)
+		if b[0] == 'r' {
+			_, _ = conn.Write(make([]byte, 100_000))
+			resetConn(conn)
+			return
+		}
+		_, _ = conn.Write(b)
+		_, _ = io.Copy(conn, conn)
+	})
+	addr := localForward(tb, s, l.Addr().String())
+	steady := dialSoon(tb, "tcp", addr)
+	data := noise(4 << 20)
+	data[0] = 'k'
+	done := make(chan error, 1)
+	go func() { done <- roundTrip(steady, data) }()
+	for range 20 {
+		conn := dialSoon(tb, "tcp", addr)
+		_, _ = conn.Write([]byte("k and more"))
+		resetConn(conn)
+		conn = dialSoon(tb, "tcp", addr)
+		_, _ = conn.Write([]byte("r"))
+		_, _ = io.Copy(io.Discard, conn) // until the reset is told
+		_ = conn.Close()
+	}
+	want(tb, "the other one", <-done, error(nil))
+	want(tb, "a new one", roundTrip(dialSoon(tb, "tcp", addr), []byte("k")), error(nil))
 }

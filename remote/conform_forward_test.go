@@ -196,7 +196,11 @@ func directTCPIP(host string, port int) []byte {
 
 func unknownChannels(tb testing.TB, s *sshkit.Server) {
 	c := s.Dial(tb)
-	for _, kind := range []string{"no-such-channel", "x11", "forwarded-tcpip", "auth-agent@openssh.com"} {
+	kinds := []string{"no-such-channel", "x11", "forwarded-tcpip", "auth-agent@openssh.com"}
+	if !s.OpenSSH { // a malformed one ends the connection there
+		kinds = append(kinds, "tun@openssh.com")
+	}
+	for _, kind := range kinds {
 		_, _, err := c.OpenChannel(kind, nil)
 		var open *ssh.OpenChannelError
 		if !errors.As(err, &open) || open.Reason != ssh.UnknownChannelType && !s.OpenSSH {

@@ -30,6 +30,7 @@ func TestConformancePTY(t *testing.T) {
 		{id: "B18", what: "bytes of the terminal pass unchanged", test: ptyBytes},
 		{id: "B22", what: "multibyte erase with IUTF8", test: ptyUTF8},
 		{id: "B24", what: "a big paste arrives whole", test: ptyPaste},
+		{id: "B25", what: "a flood arrives whole", test: ptyFlood},
 		{id: "B26", what: "a thousand resizes at once leave the last one", test: ptyResizeStorm},
 	})
 }
@@ -161,6 +162,14 @@ func ptyPaste(tb testing.TB, s *sshkit.Server) {
 	x.send(string(data))
 	x.expect(sum(data))
 	_ = x.wait()
+}
+
+func ptyFlood(tb testing.TB, s *sshkit.Server) {
+	n := scale(50<<20, 10<<20)
+	out, err := inTerminal(tb, s, nil, fmt.Sprintf("stty raw; head -c %d /dev/zero | tr '\\0' x; exit 3", n))
+	want(tb, "end", fmt.Sprint(err), "Process exited with status 3")
+	want(tb, "bytes", strings.Count(out, "x"), n)
+	want(tb, "all bytes", len(out), n)
 }
 
 func ptyResizeStorm(tb testing.TB, s *sshkit.Server) {

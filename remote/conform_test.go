@@ -65,6 +65,13 @@ func startOurs(tb testing.TB, flags ...string) *sshkit.Server {
 
 func launchOurs(tb testing.TB, dir string, flags ...string) *sshkit.Server {
 	tb.Helper()
+	cmd, addr := ourProgram(tb, dir, flags...)
+	return sshkit.Launch(tb, cmd, addr, dir)
+}
+
+// ourProgram is the command that runs this program on a free port.
+func ourProgram(tb testing.TB, dir string, flags ...string) (cmd *exec.Cmd, addr string) {
+	tb.Helper()
 	port := sshkit.FreePort(tb)
 	args := []string{
 		"--port", strconv.Itoa(port), "--authorized-keys", filepath.Join(dir, "authorized_keys"),
@@ -79,9 +86,9 @@ func launchOurs(tb testing.TB, dir string, flags ...string) *sshkit.Server {
 			env = append(env, f)
 		}
 	}
-	cmd := exec.Command(os.Args[0], args...)
+	cmd = exec.Command(os.Args[0], args...)
 	cmd.Env = append(append(os.Environ(), serverEnv+"=1", "OKTETO_POD_VARIABLE=from the pod"), env...)
-	return sshkit.Launch(tb, cmd, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir)
+	return cmd, net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // start starts the server under test with default options.

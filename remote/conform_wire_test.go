@@ -186,13 +186,7 @@ func oddFrames(tb testing.TB, s *sshkit.Server) {
 		ch.EOF()
 	}
 	frames := ch.Record()
-	var out []byte
-	for _, f := range frames {
-		if f.Kind == "data" {
-			out = append(out, f.Data...)
-		}
-	}
-	want(tb, "output", string(out), "xend\n")
+	want(tb, "output", sshkit.Text(frames, "data"), "xend\n")
 	inOrder(tb, s, sshkit.Kinds(frames), "data", "eof", "exit-status", "close")
 }
 

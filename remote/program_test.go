@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/creack/pty"
 	"golang.org/x/crypto/ssh"
 
 	"okteto/internal/contract"
@@ -112,6 +114,48 @@ func TestOldClientsNeedTheSwitch(t *testing.T) {
 	}
 }
 
+// TestFilesArePrivateWhateverTheUmask shows that nobody else can read or replace
+// the server's secrets and sockets.
+func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
+	oursOnly(t)
+	dir := t.TempDir()
+	sshkit.Keys(t, dir)
+	old := syscall.Umask(0)
+	s := launchOurs(t, dir)
+	syscall.Umask(old)
+	out := withAgent(t, s, startAgent(t, "k"), "pod", "umask; stat -c %a $SSH_AUTH_SOCK $(dirname $SSH_AUTH_SOCK)")
+	want(t, "umask of a session, modes of its agent's socket", out.Stdout, "0000\n600\n700\n")
+	for file, mode := range map[string]os.FileMode{"state/host_key": 0o600, "state": 0o700, "m.sock": 0o600} {
+		st, err := os.Stat(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, file, st.Mode().Perm(), mode)
+	}
+}
+
+// TestServerInATerminal shows that the terminal of a server that leads a session
+// is not the one of its sessions (it could not be, and starting them would fail).
+func TestServerInATerminal(t *testing.T) {
+	oursOnly(t)
+	dir := t.TempDir()
+	sshkit.Keys(t, dir)
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	cmd, addr := ourProgram(t, dir)
+	cmd.Stdin = slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	s := sshkit.Launch(t, cmd, addr, dir)
+	_ = slave.Close()
+	out, err := inTerminal(t, s, nil, "tty; echo to the terminal >/dev/tty; exit 4")
+	want(t, "end", fmt.Sprint(err), "Process exited with status 4")
+	want(t, "output: "+out, strings.HasSuffix(out, "to the terminal\r\n") && !strings.HasPrefix(out, slave.Name()+"\r"), true)
+	want(t, "without a terminal", s.Exec(t, "", "echo x >/dev/tty").Code != 0, true)
+}
+
 // TestLogTellsWhoButNotWhat shows one line per login and per refusal, and no
 // command, variable or key in the log.
 func TestLogTellsWhoButNotWhat(t *testing.T) {
@@ -151,30 +195,4 @@ func TestMetricsStartAtZero(t *testing.T) {
 	want(t, "signal", metric(t, s, `okteto_remote_session_exits_total{class="signal"}`), "1")
 	want(t, "bytes", metric(t, s, `okteto_remote_session_bytes_total{direction="out",kind="exec"}`), "2")
 	want(t, "handshakes", metric(t, s, "okteto_remote_handshake_seconds_count"), "1")
-}
-
-// TestSessionsAreBounded shows that the limit refuses without ending the
-// connection.
-func TestSessionsAreBounded(t *testing.T) {
-	oursOnly(t)
-	s := startOurs(t, "--max-sessions=2")
-	c := s.Dial(t)
-	var open []*ssh.Session
-	for range 2 {
-		sess, err := c.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, sess)
-	}
-	_, err := c.NewSession()
-	want(t, "third is refused", err != nil, true)
-	_ = open[0].Close()
-	sshkit.Await(t, "there is room again", func() bool {
-		sess, err := c.NewSession()
-		if err == nil {
-			_ = sess.Close()
-		}
-		return err == nil
-	})
 }

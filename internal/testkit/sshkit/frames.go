@@ -158,3 +158,14 @@ func Kinds(frames []Frame) []string {
 	}
 	return kinds
 }
+
+// Text joins the data of the frames of one kind.
+func Text(frames []Frame, kind string) string {
+	var b []byte
+	for _, f := range frames {
+		if f.Kind == kind {
+			b = append(b, f.Data...)
+		}
+	}
+	return string(b)
+}
