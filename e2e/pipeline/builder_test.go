@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"okteto/e2e/harness"
@@ -76,24 +78,75 @@ func TestBuildInterrupted(t *testing.T) {
 	s.MustOkteto("build")
 }
 
-// TestBuilderEndsWhenIdle sees the builder go by itself, and the next build use
-// its cache.
+// TestBuilderEndsWhenIdle sees the builder end by itself, and the next build use
+// its cache, whether the cluster has removed the Job by then or not.
 func TestBuilderEndsWhenIdle(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct{ mode, state string }{{"auto", "ended"}, {"privileged", "gone"}} {
+		t.Run(c.mode+", "+c.state, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.Env = append(s.Env, "OKTETO_BUILDER_IDLE=10s", "OKTETO_BUILDER_MODE="+c.mode)
+			s.base()
+			s.Eventually("the builder to be "+c.state, func(ctx context.Context) error {
+				job, err := s.Client.BatchV1().Jobs(s.CLI.Namespace).Get(ctx, "okteto-builder", metav1.GetOptions{})
+				if apierrors.IsNotFound(err) || err == nil && c.state == "ended" && job.Status.Succeeded == 1 {
+					return nil
+				}
+				return fmt.Errorf("it is there, or %w", err)
+			})
+			s.copyBusybox()
+			result := s.Okteto(nil, "build", "--progress", "plain", "-f", filepath.Join(s.Dir, "base.Dockerfile"))
+			if result.Code != 0 || !strings.Contains(result.Stderr, "CACHED") {
+				t.Errorf("exit code %d, and not from the cache:\n%s", result.Code, result.Stderr)
+			}
+		})
+	}
+}
+
+// TestBuilderStartInterrupted: Ctrl-C while the builder starts leaves nothing that
+// this build made. Its pod waits for a claim that was there and is never bound.
+func TestBuilderStartInterrupted(t *testing.T) {
+	t.Parallel()
+	s := &stage{Test: harness.New(t, nil)}
+	s.Env = append(s.Env, "BUILDKIT_HOST=", "OKTETO_BUILDER_IMAGE="+image)
+	none := "there-is-none"
+	claim := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "okteto-builder"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			StorageClassName: &none, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}},
+		},
+	}
+	if _, err := s.Client.CoreV1().PersistentVolumeClaims(s.CLI.Namespace).Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.write(map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+	b := s.background("build")
+	s.says(b, "Unschedulable")
+	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := s.code(b); code != 130 {
+		t.Errorf("exit code %d, want 130: %s", code, b.output)
+	}
+	if left := s.kubectl("get", "jobs,pods,pvc,secrets", "-o", "name"); left != "persistentvolumeclaim/okteto-builder\n" {
+		t.Errorf("there are still %s", left)
+	}
+}
+
+// TestBuilderFirstUseTwice: two builds that find no builder start one, and both
+// use it.
+func TestBuilderFirstUseTwice(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
-	s.Env = append(s.Env, "OKTETO_BUILDER_IDLE=10s", "OKTETO_BUILDER_MODE=privileged")
-	s.base()
-	s.Eventually("the builder to be gone", func(ctx context.Context) error {
-		_, err := s.Client.BatchV1().Jobs(s.CLI.Namespace).Get(ctx, "okteto-builder", metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("it is there, or %w", err)
-	})
-	s.copyBusybox()
-	result := s.Okteto(nil, "build", "--progress", "plain", "-f", filepath.Join(s.Dir, "base.Dockerfile"))
-	if result.Code != 0 || !strings.Contains(result.Stderr, "CACHED") {
-		t.Errorf("exit code %d, and not from the cache:\n%s", result.Code, result.Stderr)
+	s.write(map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+	first, second := s.background("build", "-t", "okteto.dev/first"), s.background("build", "-t", "okteto.dev/second")
+	if a, b := s.code(first), s.code(second); a != 0 || b != 0 {
+		t.Errorf("exit codes %d and %d\n%s\n%s", a, b, first.output, second.output)
+	}
+	if jobs := s.kubectl("get", "jobs", "-o", "name"); jobs != "job.batch/okteto-builder\n" {
+		t.Errorf("the builders are %s", jobs)
 	}
 }
 

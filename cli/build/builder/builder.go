@@ -122,6 +122,7 @@ func (b *Builder) start(ctx context.Context, config Config, progress *ui.Progres
 // wait until the builder answers. If the program of a fresh one ends, it cannot
 // run here; that of one that ran before is started again.
 func (b *Builder) wait(ctx context.Context, fresh bool, progress *ui.Progress) (*client.Client, error) {
+	last := ""
 	for {
 		pod, err := b.pod(ctx)
 		if err != nil {
@@ -146,11 +147,12 @@ func (b *Builder) wait(ctx context.Context, fresh bool, progress *ui.Progress) (
 			if stuck {
 				return nil, b.problem("the builder's pod "+pod.Name+" cannot start", reason, nil)
 			}
+			last = reason
 			progress.Update("%s", reason)
 		}
 		if err := pause(ctx, poll); err != nil {
 			if slow := (*slowError)(nil); errors.As(err, &slow) {
-				return nil, b.problem("the builder in namespace "+b.Client.Namespace+" did not start", err.Error(), err)
+				return nil, b.problem("the builder in namespace "+b.Client.Namespace+" did not start "+err.Error(), last, err)
 			}
 			return nil, err
 		}
