@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -118,5 +119,46 @@ func FuzzSCPSink(f *testing.F) {
 			}
 		}
 		_ = os.Chmod(target, 0o700)
+	})
+}
+
+// FuzzSCPSource is a client that answers a transfer with anything.
+func FuzzSCPSource(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add([]byte("\x00\x01no room\n\x00\x00\x00"))
+	f.Add([]byte("\x00\x02fatal\n"))
+	f.Add([]byte{0, 7})
+	dir := f.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o700); err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range []string{"a", "new\nline", "sub/b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("content"), 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, answers []byte) {
+		var out bytes.Buffer
+		code := SCP([]string{"-r", "-p", "-f", dir}, bytes.NewReader(answers), &out, io.Discard)
+		if complete := bytes.HasSuffix(out.Bytes(), []byte("E\n")); code == 0 && !complete {
+			t.Fatalf("%q ends well after %q", answers, &out)
+		}
+	})
+}
+
+// FuzzSCPArguments shows that only the remote half is run, on the paths given.
+func FuzzSCPArguments(f *testing.F) {
+	for _, s := range []string{"-t x", "-rp -f a b", "-f -- -x", "-S program a b", "-t a b", "-f", "a b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		s := &scp{}
+		mode, paths, err := s.parse(strings.Fields(line))
+		if err != nil {
+			return
+		}
+		if (mode != 't' && mode != 'f') || len(paths) == 0 || mode == 't' && len(paths) != 1 {
+			t.Fatalf("%q: mode %c, paths %q", line, mode, paths)
+		}
 	})
 }

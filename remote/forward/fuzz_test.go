@@ -36,6 +36,30 @@ func FuzzSocketPath(f *testing.F) {
 	})
 }
 
+func FuzzBindRequest(f *testing.F) {
+	f.Add(ssh.Marshal(bindRequest{"localhost", 0}))
+	f.Add(ssh.Marshal(bindRequest{"", 65536}))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		msg, err := parseBind(payload)
+		if err != nil {
+			return
+		}
+		for _, only := range []bool{false, true} {
+			c := &Conn{opts: Options{LoopbackOnly: only}}
+			binds := c.binds(msg.Host)
+			if len(binds) == 0 || binds[0].optional || msg.Port > 65535 {
+				t.Fatalf("%+v: %+v", msg, binds)
+			}
+			for _, b := range binds {
+				if only && b.host != "127.0.0.1" && b.host != "::1" {
+					t.Fatalf("%+v with loopback only: %+v", msg, binds)
+				}
+			}
+		}
+	})
+}
+
 func TestBinds(t *testing.T) {
 	for host, want := range map[string]string{
 		"": "0.0.0.0", "*": "0.0.0.0", "0.0.0.0": "0.0.0.0", "localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1", "::": "::",

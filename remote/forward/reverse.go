@@ -59,7 +59,7 @@ func (c *Conn) Request(req *ssh.Request) (ok bool, payload []byte, known bool) {
 		payload, err = c.listenTCP(req.Payload)
 	case "cancel-tcpip-forward":
 		var msg bindRequest
-		if err = ssh.Unmarshal(req.Payload, &msg); err == nil {
+		if msg, err = parseBind(req.Payload); err == nil {
 			err = c.stop(bindKey{msg.Host, msg.Port})
 		}
 	case "streamlocal-forward@openssh.com":
@@ -78,10 +78,18 @@ func (c *Conn) Request(req *ssh.Request) (ok bool, payload []byte, known bool) {
 	return err == nil, payload, true
 }
 
-func (c *Conn) listenTCP(payload []byte) ([]byte, error) {
+func parseBind(payload []byte) (bindRequest, error) {
 	var msg bindRequest
 	if err := ssh.Unmarshal(payload, &msg); err != nil || msg.Port > 65535 {
-		return nil, c.failed(ForwardedTCP, errMalformed)
+		return bindRequest{}, errMalformed
+	}
+	return msg, nil
+}
+
+func (c *Conn) listenTCP(payload []byte) ([]byte, error) {
+	msg, err := parseBind(payload)
+	if err != nil {
+		return nil, c.failed(ForwardedTCP, err)
 	}
 	sockets, port, err := listenOn(c.binds(msg.Host), int(msg.Port))
 	if err != nil {

@@ -118,6 +118,41 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
+func FuzzTerminalID(f *testing.F) {
+	for _, s := range []string{"work-1", "", "a b", "../x", "a\nb", strings.Repeat("x", 129), "a:b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		if !validTerminalID(id) {
+			return
+		}
+		if id == "" || len(id) > 128 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/\\'\"$`=", r) }) {
+			t.Fatalf("%q is taken", id)
+		}
+	})
+}
+
+// FuzzSCPCommand shows that what a shell would take apart is left to the shell.
+func FuzzSCPCommand(f *testing.F) {
+	for _, s := range []string{"scp -t x", "scp -f 'a b'", "scp -t $(id)", "scp -t a; id", "scp -f 'x", "scpx", "scp -f *.go"} {
+		f.Add(s)
+	}
+	f.Setenv("PATH", f.TempDir())
+	s := &Server{opts: Options{Self: "/proc/self/exe"}}
+	f.Fuzz(func(t *testing.T, text string) {
+		args, ok := s.scpCommand(text)
+		if !ok {
+			return
+		}
+		if len(args) == 0 || args[0] != "scp" {
+			t.Fatalf("%q runs %q", text, args)
+		}
+		if !strings.ContainsAny(text, "'\"\\") && strings.ContainsAny(text, ";|&<>(){}$`\n") {
+			t.Fatalf("%q is not left to the shell", text)
+		}
+	})
+}
+
 func TestModesOfTheOriginalCLI(t *testing.T) {
 	set := func(ops ...uint32) []mode {
 		var m []mode

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/kballard/go-shellquote"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
@@ -35,43 +34,6 @@ type process struct {
 	done bool // protected by mu: about to be reaped, must not be signalled
 	// cut is protected by mu: the server's own end took the program along.
 	cut bool
-}
-
-// command decides what to run: the shell, with the client's text unchanged, or
-// our own scp when the image has none.
-func (x *exchange) command(isShell bool, text string) (*exec.Cmd, shell, account, error) {
-	acct := lookupAccount()
-	sh, err := x.srv.shells.find(acct)
-	if !isShell {
-		if args, ok := x.srv.scpCommand(text); ok {
-			return &exec.Cmd{Path: x.srv.opts.Self, Args: args}, sh, acct, nil
-		}
-	}
-	if err != nil {
-		return nil, shell{}, acct, err
-	}
-	argv := sh.command(text)
-	if isShell {
-		argv = sh.interactive(x.srv.opts.LoginShell)
-	}
-	return &exec.Cmd{Path: sh.path, Args: argv}, sh, acct, nil
-}
-
-// scpCommand recognizes the remote half of scp (scp -t or -f with plain
-// arguments) when the image has no scp, and returns the arguments with which
-// this program does the same. Anything with shell syntax is left to the shell.
-func (s *Server) scpCommand(text string) ([]string, bool) {
-	if s.opts.Self == "" || len(text) < 4 || text[:4] != "scp " {
-		return nil, false
-	}
-	if _, err := exec.LookPath("scp"); err == nil {
-		return nil, false
-	}
-	args, err := shellquote.Split(text)
-	if err != nil {
-		return nil, false
-	}
-	return args, true
 }
 
 // start runs the program. On success the caller owns p's files.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -127,22 +128,44 @@ func TestHostKeyIsMadeOnce(t *testing.T) {
 	}
 }
 
-func FuzzAuthorizedKeys(f *testing.F) {
-	f.Add([]byte(publicLine(f) + "\n"))
-	f.Add([]byte(`command="a\"b",no-pty ssh-ed25519 AAAA c`))
-	f.Add([]byte("\x00\n\n#\n  x"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		keys, _ := parseAuthorizedKeys(data)
+// TestAuthorizedKeysAgainstOpenSSH compares with what ssh-keygen reads in the same
+// lines: no line may be a key here that is none there, or another one, and a key
+// without options there must be one here.
+func TestAuthorizedKeysAgainstOpenSSH(t *testing.T) {
+	key, other := publicLine(t), publicLine(t)
+	kind, text, _ := strings.Cut(key, " ")
+	for _, line := range []string{
+		key, key + " comment with words", "  \t" + key + "\t", key + "\r", "#" + key, "", "#", kind, text, kind + " " + text[:20],
+		"restrict " + text, "restrict," + key, "ssh-rsa " + text, strings.ToUpper(kind) + " " + text, kind + "  \t " + text,
+		`command="a b" ` + key, `command="a \" b" ` + key, `command="a` + key, `command="x \\" ` + key + `"` + other,
+		`environment="A=` + other + `" ` + key, "no-pty, " + key, ", " + key, " , " + key, "no-x11-forwarding " + key,
+		key + " " + other, key + "," + other, "\ufeff" + key, key + "\x00", "\x00" + key, "cert-authority " + key,
+		kind + " " + text + "=", kind + " " + text + "====", kind + " " + strings.ToLower(text), kind + " '" + text + "'",
+	} {
+		file := filepath.Join(t.TempDir(), "keys")
+		if err := os.WriteFile(file, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, _ := exec.Command("ssh-keygen", "-l", "-f", file).Output()
+		theirs := ""
+		if f := strings.Fields(string(out)); len(f) > 1 {
+			theirs = f[1]
+		}
+		keys, bad := parseAuthorizedKeys([]byte(line))
 		for wire := range keys {
-			if _, err := ssh.ParsePublicKey([]byte(wire)); err != nil {
+			ours, err := ssh.ParsePublicKey([]byte(wire))
+			if err != nil {
 				t.Fatal(err)
 			}
+			if got := ssh.FingerprintSHA256(ours); got != theirs {
+				t.Errorf("%q is %s here, %q for ssh-keygen", line, got, theirs)
+			}
 		}
-	})
-}
-
-func FuzzKexInit(f *testing.F) {
-	f.Add([]byte{4, 20, 0, 0, 0, 0})
-	f.Add(append([]byte{0, 20}, make([]byte, 62)...))
-	f.Fuzz(func(_ *testing.T, data []byte) { _ = knowsGCM(data) })
+		if len(keys)+len(bad) > 1 {
+			t.Errorf("%q is read as %d keys and %v", line, len(keys), bad)
+		}
+		if plain := strings.HasPrefix(strings.TrimSpace(line), kind+" ") && !strings.Contains(line, "\x00"); plain && theirs != "" && len(keys) == 0 {
+			t.Errorf("%q is a key for ssh-keygen, here it is %v", line, bad)
+		}
+	}
 }
