@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 
 	"okteto/remote/agent"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // connect returns the server's side of an SSH connection whose client answers
 // each connection to its agent with name.

@@ -12,7 +12,10 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // request is a packet of a client.
 func request(typ byte, id uint32, fields ...string) []byte {

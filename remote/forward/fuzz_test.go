@@ -4,8 +4,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func FuzzDirectTCP(f *testing.F) {
 	f.Add(ssh.Marshal(directTCP{"localhost", 80, "127.0.0.1", 1}))

@@ -11,7 +11,11 @@ import (
 	"time"
 
 	"okteto/remote/quickio"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pair is a connection and its other end.
 func pair(t *testing.T) (a, b *net.TCPConn) {

@@ -6,9 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func FuzzPtyRequest(f *testing.F) {
 	f.Add(ssh.Marshal(struct {

@@ -11,8 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func publicLine(tb testing.TB) string {
 	tb.Helper()
