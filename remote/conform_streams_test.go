@@ -32,6 +32,7 @@ func TestConformanceStreams(t *testing.T) {
 		{id: "A27", what: "big output and exit at once", test: bigOutputThenExit},
 		{id: "A29", what: "a client that reads no more ends the writer", test: brokenPipe},
 		{id: "A30", what: "a tree through tar both ways", test: tarTree},
+		{id: "A32", what: "input that a daemon holds and does not read holds nothing up", test: heldStdin},
 	})
 }
 
@@ -41,6 +42,18 @@ func noise(n int) []byte {
 	r := rand.New(rand.NewSource(int64(n)))
 	_, _ = r.Read(b)
 	return b
+}
+
+func heldStdin(tb testing.TB, s *sshkit.Server) {
+	m := mark()
+	killMarked(tb, m)
+	cmd := s.SSH("pod", "setsid sleep "+m+" <&0 >/dev/null 2>&1 & exit 3")
+	cmd.Stdin = io.LimitReader(zeros{}, 1<<20)
+	want(tb, "status", sshkit.Run(tb, cmd).Code, 3)
+	sshkit.Await(tb, "the daemon runs", func() bool { return alive(m) })
+	if !s.OpenSSH {
+		sshkit.Await(tb, "the connection has ended", func() bool { return metric(tb, s, "okteto_remote_connections_active") == "0" })
+	}
 }
 
 type zeros struct{}

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -325,41 +322,4 @@ func TestTerminalSeesNoEndOfFileAtLoss(t *testing.T) {
 		y.expect("ended")
 		_ = y.wait()
 	}
-}
-
-// TestDeadPeerIsDropped shows that the server's own keepalives find a client
-// that is silent without a reset, as behind a broken port-forward.
-func TestDeadPeerIsDropped(t *testing.T) {
-	oursOnly(t)
-	s := startOurs(t, "--keepalive-interval=100ms")
-	m := mark()
-	killMarked(t, m)
-	ch := s.RawDial(t).Open("session", 1<<20, nil)
-	ch.Exec("sleep " + m) // from here on the client answers nothing
-	sshkit.Await(t, "it runs", func() bool { return alive(m) })
-	sshkit.Await(t, "its command ends", func() bool { return !alive(m) })
-	want(t, "counted", metric(t, s, "okteto_remote_dead_peers_total"), "1")
-	c := s.Dial(t) // this one answers
-	time.Sleep(time.Second)
-	_, err := c.NewSession()
-	want(t, "a living client stays", err, error(nil))
-}
-
-// TestShutdownDrains shows what SIGTERM does.
-func TestShutdownDrains(t *testing.T) {
-	oursOnly(t)
-	s := startOurs(t)
-	m := mark()
-	killMarked(t, m)
-	x := terminalOn(t, s.Dial(t), nil)
-	file := filepath.Join(t.TempDir(), "hup")
-	x.run("trap 'echo got hup >" + file + "; exit 3' HUP; echo ready; sleep " + m + " & wait")
-	x.expect("ready")
-	_ = s.Process.Signal(os.Interrupt)
-	// No status: the client must take it for a lost connection, not for a result.
-	if err, exit := x.wait(), (*ssh.ExitError)(nil); errors.As(err, &exit) {
-		t.Errorf("the session ended with %v", err)
-	}
-	sshkit.Await(t, "the session was hung up", func() bool { data, _ := os.ReadFile(file); return string(data) == "got hup\n" })
-	sshkit.Await(t, "the port is free", func() bool { return !reachable("127.0.0.1", addrPort(s)) })
 }

@@ -40,6 +40,7 @@ type Conn struct {
 	log    *slog.Logger
 	broken func() bool
 
+	server context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
 	slots  chan struct{}
@@ -51,11 +52,11 @@ type Conn struct {
 }
 
 // New prepares the forwards of conn. broken tells whether its transport
-// has failed.
-func New(ctx context.Context, conn ssh.Conn, id string, broken func() bool, opts Options) *Conn {
-	ctx, cancel := context.WithCancel(ctx)
+// has failed. The end of server is the end of data that has not reached its target.
+func New(server context.Context, conn ssh.Conn, id string, broken func() bool, opts Options) *Conn {
+	ctx, cancel := context.WithCancel(server)
 	return &Conn{
-		opts: opts, ssh: conn, broken: broken, ctx: ctx, cancel: cancel,
+		opts: opts, ssh: conn, broken: broken, server: server, ctx: ctx, cancel: cancel,
 		log:       opts.Log.With("conn", id),
 		slots:     make(chan struct{}, opts.MaxChannels),
 		listeners: make(map[bindKey]*listener),
@@ -103,6 +104,8 @@ func (c *Conn) Carry(kind string, conn net.Conn, ch ssh.Channel, reqs <-chan *ss
 		in:  func(n int) { in.Add(float64(n)) },
 		out: func(n int) { out.Add(float64(n)) },
 	}
+	stop := context.AfterFunc(c.server, func() { abort(conn) })
+	defer stop()
 	x.run(reqs)
 }
 

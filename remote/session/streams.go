@@ -14,6 +14,10 @@ import (
 // chunk is the most that one SSH packet carries (RFC 4253 section 6.1).
 const chunk = 32 << 10
 
+// lastInputTime is how long what a client has sent before it left may take to
+// reach its program.
+const lastInputTime = 2 * time.Second
+
 // startCommand starts a command or shell, or reattaches to a named terminal.
 func (x *exchange) startCommand(isShell bool, text string) error {
 	if x.terminal != "" && x.pty != nil {
@@ -88,6 +92,10 @@ func (x *exchange) run(p *process) {
 	}
 	<-x.gone // also after our close: wait for the client's
 
+	if p.stdin != nil {
+		// A child of the program may hold its input and not read it.
+		_ = p.stdin.SetWriteDeadline(time.Now().Add(lastInputTime))
+	}
 	// What still holds the program's output keeps it: a server started with
 	// nohup must not die of SIGPIPE. A terminal ends with its client: closing
 	// the master hangs up its session leader and foreground job, and a second

@@ -40,7 +40,7 @@ func (s *Server) newConnection(id, key string, w *wire, conn *ssh.ServerConn, lo
 	if s.closing {
 		return nil
 	}
-	c.forwards = forward.New(context.Background(), conn, id, w.broken.Load, s.forwards)
+	c.forwards = forward.New(s.forwarding, conn, id, w.broken.Load, s.forwards)
 	c.agent = s.agents.NewForward(conn, c.carryAgent)
 	s.conns[c] = struct{}{}
 	s.metrics.active.Inc()

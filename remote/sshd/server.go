@@ -42,6 +42,10 @@ type Server struct {
 	registry *prometheus.Registry
 	load     *load
 
+	// The end of forwarding is what forwards of ended connections do not outlive.
+	forwarding    context.Context
+	endForwarding context.CancelFunc
+
 	wg sync.WaitGroup
 
 	mu      sync.Mutex // protects the following
@@ -66,6 +70,7 @@ func New(opts Options) (*Server, error) {
 		// `ssh host yes | head`) only to servers whose version starts so.
 		version: "SSH-2.0-OpenSSH_9.9 okteto-remote_" + versionWord(contract.Version),
 	}
+	s.forwarding, s.endForwarding = context.WithCancel(context.Background())
 	if _, err := s.keys.read(); err != nil {
 		return nil, fmt.Errorf("refusing to start without keys that may log in: %w", err)
 	}
@@ -187,6 +192,8 @@ func (s *Server) drain() {
 	for _, c := range conns {
 		c.close()
 	}
+	// What has not reached the target of a forward by then never will.
+	defer context.AfterFunc(ctx, s.endForwarding)()
 	s.wg.Wait()
 }
 
