@@ -41,6 +41,8 @@ var errLost = errors.New("another run took over")
 // for concurrent use.
 type run struct {
 	client *kube.Client
+	// lock is what the ConfigMap says while this run holds the pipeline.
+	lock string
 
 	mu sync.Mutex // protects the following
 	cm *corev1.ConfigMap
@@ -91,7 +93,7 @@ func acquire(ctx context.Context, c *kube.Client, name string, begin func(*Recor
 		case err != nil:
 			return nil, c.Explain(err, "record the state of pipeline "+name)
 		}
-		return &run{client: c, cm: cm, record: record}, nil
+		return &run{client: c, lock: record.lock, cm: cm, record: record}, nil
 	}
 }
 
@@ -178,11 +180,13 @@ func (r *run) save(ctx context.Context, change func(*Record)) error {
 			}
 			return r.client.Explain(err, "record the state of pipeline "+r.record.Name)
 		}
-		// Labels, annotations: anyone may touch those. The lock says who owns it.
+		// Labels, annotations: anyone may touch those, and a write of ours that was
+		// cancelled may have been done. The lock says who owns it; it is not the
+		// record's, which the last write empties.
 		if r.cm, err = maps.Get(ctx, r.cm.Name, metav1.GetOptions{}); err != nil {
 			return r.client.Explain(err, "read the state of pipeline "+r.record.Name)
 		}
-		if r.cm.Data[keyLock] != r.record.lock {
+		if r.cm.Data[keyLock] != r.lock {
 			return errLost
 		}
 	}
@@ -246,7 +250,7 @@ func (r *run) remove(ctx context.Context) error {
 		if r.cm, err = maps.Get(ctx, r.cm.Name, metav1.GetOptions{}); err != nil {
 			return r.client.Explain(err, "read the state of pipeline "+r.record.Name)
 		}
-		if r.cm.Data[keyLock] != r.record.lock {
+		if r.cm.Data[keyLock] != r.lock {
 			return errLost
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"okteto/e2e/harness"
 )
 
 // waits is a pipeline whose command goes on when the file go is there.
@@ -48,6 +50,22 @@ func (s *stage) exists(file string) func(context.Context) error {
 		_, err := os.Stat(filepath.Join(s.Dir, file))
 		return err
 	}
+}
+
+// TestPipelineRecordTouched: a record that someone labels meanwhile is still the
+// run's, also for its last write.
+func TestPipelineRecordTouched(t *testing.T) {
+	t.Parallel()
+	s := &stage{Test: harness.New(t, nil)}
+	s.write(map[string]string{"okteto-pipeline.yml": "deploy: [kubectl label configmap okteto-git-" + name + " touched=yes]\ndestroy: [kubectl label configmap okteto-git-" + name + " touched=again --overwrite]\n"})
+	s.MustOkteto("pipeline", "deploy", "--name", name)
+	if r := s.status(); r.Status != "deployed" {
+		t.Errorf("recorded: %+v", r)
+	}
+	if label := s.kubectl("get", "configmap", "okteto-git-"+name, "-o", "jsonpath={.metadata.labels.touched}"); label != "yes" {
+		t.Errorf("the label is %q", label)
+	}
+	s.MustOkteto("pipeline", "destroy", "--name", name)
 }
 
 // TestPipelineInterrupted: Ctrl-C ends the commands and is recorded, and so is
