@@ -1,11 +1,13 @@
 package forward
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -91,7 +93,7 @@ func (c *Conn) listenTCP(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, c.failed(ForwardedTCP, err)
 	}
-	sockets, port, err := listenOn(c.binds(msg.Host), int(msg.Port))
+	sockets, port, err := c.listenOn(c.binds(msg.Host), int(msg.Port))
 	if err != nil {
 		return nil, c.failed(ForwardedTCP, err)
 	}
@@ -140,25 +142,32 @@ func (c *Conn) binds(host string) []bind {
 	return []bind{{"tcp", host, false}}
 }
 
+// lookupTime bounds the look-up of a name to listen on.
+const lookupTime = 3 * time.Second
+
 // listenOn opens all binds on one port. With port 0 the first bind's choice
 // may be taken on the second: then another one is tried.
-func listenOn(binds []bind, port int) (sockets []net.Listener, got int, err error) {
+func (c *Conn) listenOn(binds []bind, port int) (sockets []net.Listener, got int, err error) {
+	// Names are looked up, while other requests of the client wait for their turn.
+	ctx, cancel := context.WithTimeout(c.ctx, lookupTime)
+	defer cancel()
 	tries := 1
 	if port == 0 {
 		tries = 16
 	}
 	for range tries {
-		if sockets, got, err = listenOnce(binds, port); err == nil {
+		if sockets, got, err = listenOnce(ctx, binds, port); err == nil {
 			return sockets, got, nil
 		}
 	}
 	return nil, 0, err
 }
 
-func listenOnce(binds []bind, port int) ([]net.Listener, int, error) {
+func listenOnce(ctx context.Context, binds []bind, port int) ([]net.Listener, int, error) {
 	var sockets []net.Listener
+	var config net.ListenConfig
 	for _, b := range binds {
-		l, err := net.Listen(b.network, net.JoinHostPort(b.host, strconv.Itoa(port)))
+		l, err := config.Listen(ctx, b.network, net.JoinHostPort(b.host, strconv.Itoa(port)))
 		if err != nil {
 			if b.optional && noSuchNetwork(err) {
 				continue
