@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"okteto/internal/testkit/sshkit"
 )
 
@@ -21,6 +23,7 @@ func TestConformanceAlgorithms(t *testing.T) {
 		{id: "J09", what: "ed25519 host key", test: ed25519HostKey},
 		{id: "J11", what: "each good cipher and MAC works", test: eachCipher},
 		{id: "J10", what: "two servers have two host keys", test: twoHostKeys},
+		{id: "J20", what: "a client that knows no ed25519 gets a key of the original server's type", test: oldHostKey},
 		{id: "J13", what: "compression that is asked for is no obstacle", test: compression},
 		{id: "J19", what: "a client with old ciphers only is told what does not match", test: oldCiphers},
 	})
@@ -88,7 +91,7 @@ func eachCipher(tb testing.TB, s *sshkit.Server) {
 func scannedKey(tb testing.TB, s *sshkit.Server) string {
 	tb.Helper()
 	host, port, _ := net.SplitHostPort(s.Addr)
-	out, err := exec.Command("ssh-keyscan", "-T", "10", "-p", port, host).Output()
+	out, err := exec.Command("ssh-keyscan", "-t", "ed25519", "-T", "10", "-p", port, host).Output()
 	if err != nil {
 		tb.Fatalf("ssh-keyscan: %v", err)
 	}
@@ -117,4 +120,32 @@ func oldCiphers(tb testing.TB, s *sshkit.Server) {
 	r := sshkit.Run(tb, sshkit.Set(cmd, "LogLevel=INFO"))
 	want(tb, "status", r.Code, 255)
 	want(tb, "reason: "+r.Stderr, strings.Contains(r.Stderr, "no matching cipher found. Their offer: "), true)
+}
+
+func oldHostKey(tb testing.TB, s *sshkit.Server) {
+	if s.OpenSSH {
+		tb.Skip("it has an ed25519 key only, here")
+	}
+	key := func(s *sshkit.Server, types ...string) string {
+		tb.Helper()
+		conf, got := s.Config(tb), ""
+		conf.HostKeyAlgorithms = types
+		conf.HostKeyCallback = func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			got = key.Type() + " " + ssh.FingerprintSHA256(key)
+			return nil
+		}
+		c, err := ssh.Dial("tcp", s.Addr, conf)
+		if err != nil {
+			tb.Fatalf("%v: %v", types, err)
+		}
+		_ = c.Close()
+		return got
+	}
+	old := key(s, "ecdsa-sha2-nistp256")
+	want(tb, old, strings.HasPrefix(old, "ecdsa-sha2-nistp256 "), true)
+	both := key(s, "ecdsa-sha2-nistp256", "ssh-ed25519")
+	want(tb, "one that knows it but prefers the other: "+both, strings.HasPrefix(both, "ssh-ed25519 "), true)
+	again := launchOurs(tb, s.Dir)
+	want(tb, "after a restart", key(again, "ecdsa-sha2-nistp256"), old)
+	want(tb, "of another environment differs", key(startOurs(tb), "ecdsa-sha2-nistp256") != old, true)
 }

@@ -48,10 +48,14 @@ func FuzzAuthorizedKeys(f *testing.F) {
 	})
 }
 
-func FuzzKexInit(f *testing.F) {
+func FuzzProposal(f *testing.F) {
 	f.Add([]byte{4, 20, 0, 0, 0, 0})
 	f.Add(append([]byte{0, 20}, make([]byte, 62)...))
-	f.Fuzz(func(_ *testing.T, data []byte) { _ = knowsGCM(data) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if p := parseProposal(data); !p.seen && (p.gcm || len(p.hostKeys) > 0) {
+			t.Fatalf("%q gives %+v", data, p)
+		}
+	})
 }
 
 // script is a connection to a client that says one thing and then nothing.
@@ -72,7 +76,7 @@ func FuzzPeek(f *testing.F) {
 	f.Add([]byte("\n\n\n"))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		w := newWire(script{in: bytes.NewReader(said)}, newLoad())
-		_ = w.preferGCM("SSH-2.0-server")
+		_ = w.peek("SSH-2.0-server")
 		got, err := io.ReadAll(w)
 		if err != nil || !bytes.Equal(got, said) {
 			t.Fatalf("%q became %q: %v", said, got, err)

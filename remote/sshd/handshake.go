@@ -68,8 +68,9 @@ func (s *Server) serveConn(h *handshake) {
 	}()
 	defer s.settle(h)
 	w := newWire(h.conn, s.load)
-	onlyGCM := w.preferGCM(s.version)
-	conn, chans, reqs, err := ssh.NewServerConn(w, s.config(log, onlyGCM))
+	client := w.peek(s.version)
+	onlyGCM := client.preferGCM()
+	conn, chans, reqs, err := ssh.NewServerConn(w, s.config(log, client))
 	s.settle(h)
 	if err != nil {
 		reason := failureReason(err)
@@ -102,9 +103,9 @@ const extKey = "okteto-key-fingerprint"
 
 var errKeyRefused = errors.New("key is not authorized")
 
-func (s *Server) config(log *slog.Logger, onlyGCM bool) *ssh.ServerConfig {
+func (s *Server) config(log *slog.Logger, client proposal) *ssh.ServerConfig {
 	conf := &ssh.ServerConfig{
-		Config:                  algorithms(onlyGCM),
+		Config:                  algorithms(client.preferGCM()),
 		ServerVersion:           s.version,
 		PublicKeyAuthAlgorithms: userKeyAlgorithms(s.opts.AllowRSASHA1),
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
@@ -129,6 +130,9 @@ func (s *Server) config(log *slog.Logger, onlyGCM bool) *ssh.ServerConfig {
 		},
 	}
 	conf.AddHostKey(s.hostKey)
+	if s.oldHostKey != nil && !client.knows(s.hostKey.PublicKey().Type()) {
+		conf.AddHostKey(s.oldHostKey)
+	}
 	return conf
 }
 

@@ -52,12 +52,16 @@ func proveHostKeys(signer ssh.Signer, conn ssh.Conn, payload []byte) ([]byte, er
 	return proofs, nil
 }
 
-// signHost signs as in the key exchange: an RSA key has several ways.
+// signHost signs with SHA-2, which is not what an RSA key does by itself.
 func signHost(signer ssh.Signer, conn ssh.Conn, data []byte) (*ssh.Signature, error) {
-	meta, known := conn.(ssh.AlgorithmsConnMetadata)
-	several, able := signer.(ssh.AlgorithmSigner)
-	if known && able {
-		return several.SignWithAlgorithm(rand.Reader, data, meta.Algorithms().HostKey)
+	several, ok := signer.(ssh.AlgorithmSigner)
+	if signer.PublicKey().Type() != ssh.KeyAlgoRSA || !ok {
+		return signer.Sign(rand.Reader, data)
 	}
-	return signer.Sign(rand.Reader, data)
+	// OpenSSH expects the algorithm of the key exchange.
+	algo := ssh.KeyAlgoRSASHA512
+	if meta, ok := conn.(ssh.AlgorithmsConnMetadata); ok && meta.Algorithms().HostKey == ssh.KeyAlgoRSASHA256 {
+		algo = ssh.KeyAlgoRSASHA256
+	}
+	return several.SignWithAlgorithm(rand.Reader, data, algo)
 }

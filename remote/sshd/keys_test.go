@@ -99,17 +99,17 @@ func TestRefusesToStartWithoutKeys(t *testing.T) {
 func TestHostKeyIsMadeOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "key")
 	var wg sync.WaitGroup
-	prints := make([]string, 8)
+	prints := make([]string, 8) // of both keys
 	for i := range prints {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			signer, err := loadHostKey(path)
+			key, old, err := loadHostKeys(path)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			prints[i] = ssh.FingerprintSHA256(signer.PublicKey())
+			prints[i] = ssh.FingerprintSHA256(key.PublicKey()) + ssh.FingerprintSHA256(old.PublicKey())
 		}()
 	}
 	wg.Wait()

@@ -31,16 +31,17 @@ import (
 
 // Server is the SSH server.
 type Server struct {
-	opts     Options
-	hostKey  ssh.Signer
-	keys     *authorizedKeys
-	version  string
-	sessions *session.Server
-	forwards forward.Options
-	agents   *agent.Directory
-	metrics  *metrics
-	registry *prometheus.Registry
-	load     *load
+	opts       Options
+	hostKey    ssh.Signer
+	oldHostKey ssh.Signer // for clients that do not know the other; may be nil
+	keys       *authorizedKeys
+	version    string
+	sessions   *session.Server
+	forwards   forward.Options
+	agents     *agent.Directory
+	metrics    *metrics
+	registry   *prometheus.Registry
+	load       *load
 
 	// The end of forwarding is what forwards of ended connections do not outlive.
 	forwarding    context.Context
@@ -75,7 +76,7 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("refusing to start without keys that may log in: %w", err)
 	}
 	var err error
-	if s.hostKey, err = loadHostKey(opts.HostKey); err != nil {
+	if s.hostKey, s.oldHostKey, err = loadHostKeys(opts.HostKey); err != nil {
 		return nil, err
 	}
 	s.metrics = newMetrics(s.registry)

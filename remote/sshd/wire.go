@@ -2,34 +2,17 @@ package sshd
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
-	"slices"
-	"strings"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/cpu"
 
 	"okteto/remote/quickio"
 )
 
-const (
-	// readBuffer below the SSH transport, whose own holds 4 KiB: fewer system
-	// calls for bulk transfers.
-	readBuffer = 64 << 10
-	// maxVersionLine is RFC 4253 section 4.2, maxKexInit its section 6.1.
-	maxVersionLine = 255
-	maxKexInit     = 35000
-	// peekTime is how long a client may take to send its key exchange proposal
-	// before the default algorithms are offered.
-	peekTime = time.Second
-	msgKex   = 20
-)
+// readBuffer below the SSH transport, whose own holds 4 KiB: fewer system calls for
+// bulk transfers.
+const readBuffer = 64 << 10
 
 // wire is the transport of one SSH connection.
 type wire struct {
@@ -96,108 +79,4 @@ func (w *wire) send(p []byte) (int, error) {
 	n, err := buffers.WriteTo(w.Conn)
 	w.held = w.held[:0]
 	return max(0, int(n)-held), err
-}
-
-// preferGCM reports whether only AES-GCM should be offered to this client: it
-// knows it, though it may prefer chacha20-poly1305 as OpenSSH does, for which
-// the Go library has no assembly on amd64. A server cannot prefer a cipher by
-// itself, since the client's order decides (RFC 4253 section 7.1); so this
-// looks at the client's proposal before the server's is sent. Nothing is
-// consumed: the SSH library reads it all again.
-func (w *wire) preferGCM(version string) bool {
-	if !hasAES() {
-		return false
-	}
-	hello := version + "\r\n"
-	if _, err := w.Conn.Write([]byte(hello)); err != nil {
-		return false
-	}
-	w.out.Add(int64(len(hello)))
-	w.skip = len(hello)
-	_ = w.Conn.SetReadDeadline(time.Now().Add(peekTime))
-	defer w.Conn.SetReadDeadline(time.Time{})
-	line := w.peekLine()
-	if line == 0 {
-		return false
-	}
-	head, err := w.r.Peek(line + 6)
-	if err != nil {
-		return false
-	}
-	size := int(binary.BigEndian.Uint32(head[line:]))
-	if size < 2 || size > maxKexInit || head[line+5] != msgKex {
-		return false
-	}
-	packet, err := w.r.Peek(line + 4 + size)
-	if err != nil {
-		return false
-	}
-	return knowsGCM(packet[line+4:])
-}
-
-// peekLine returns the length of the client's version line, 0 if it has none.
-func (w *wire) peekLine() int {
-	for {
-		_, err := w.r.Peek(w.r.Buffered() + 1)
-		have, _ := w.r.Peek(w.r.Buffered())
-		if i := bytes.IndexByte(have, '\n'); i >= 0 {
-			return i + 1
-		}
-		if err != nil || len(have) > maxVersionLine {
-			return 0
-		}
-	}
-}
-
-// knowsGCM parses an unencrypted binary packet with SSH_MSG_KEXINIT (RFC 4253
-// section 7.1).
-func knowsGCM(packet []byte) bool {
-	if len(packet) < 2 || int(packet[0]) > len(packet)-2 {
-		return false
-	}
-	var msg struct {
-		Cookie                                   [16]byte `sshtype:"20"`
-		Kex, HostKey, CipherC2S, CipherS2C       []string
-		MACC2S, MACS2C, CompC2S, CompS2C, L1, L2 []string
-		First                                    bool
-		Reserved                                 uint32
-	}
-	if ssh.Unmarshal(packet[1:len(packet)-int(packet[0])], &msg) != nil {
-		return false
-	}
-	isGCM := func(name string) bool { return strings.HasSuffix(name, "-gcm@openssh.com") }
-	return slices.ContainsFunc(msg.CipherC2S, isGCM) && slices.ContainsFunc(msg.CipherS2C, isGCM)
-}
-
-func hasAES() bool {
-	return cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ || cpu.ARM64.HasAES && cpu.ARM64.HasPMULL ||
-		cpu.S390X.HasAES && cpu.S390X.HasAESGCM
-}
-
-// algorithms are what is offered: no SHA-1, no CBC, no group 14.
-func algorithms(onlyGCM bool) ssh.Config {
-	c := ssh.Config{
-		KeyExchanges: []string{
-			ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519,
-			ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521,
-		},
-		Ciphers: []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM},
-		MACs: []string{
-			ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512,
-		},
-	}
-	if !onlyGCM {
-		c.Ciphers = append(c.Ciphers, ssh.CipherChaCha20Poly1305,
-			ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR)
-	}
-	return c
-}
-
-// userKeyAlgorithms are the signatures accepted from clients.
-func userKeyAlgorithms(rsaSHA1 bool) []string {
-	algos := ssh.SupportedAlgorithms().PublicKeyAuths
-	if rsaSHA1 {
-		algos = append(algos, ssh.KeyAlgoRSA)
-	}
-	return algos
 }
