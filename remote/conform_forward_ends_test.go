@@ -86,7 +86,7 @@ func blackHole(tb testing.TB, s *sshkit.Server) {
 		tb.Fatal(err)
 	}
 	want(tb, "session", sess.Run("true"), error(nil))
-	if time.Since(begin) > 5*time.Second {
+	if time.Since(begin) > beforeDialTimeout {
 		tb.Error("others were held up")
 	}
 }
@@ -124,14 +124,16 @@ func stalledForward(tb testing.TB, s *sshkit.Server) {
 }
 
 func lossIsReset(tb testing.TB, s *sshkit.Server) {
-	end := make(chan error, 1)
+	arrived, end := make(chan struct{}), make(chan error, 1)
 	l := listen(tb, "tcp", "127.0.0.1:0", func(conn net.Conn) {
+		_, _ = io.ReadFull(conn, make([]byte, len("half of a message")))
+		close(arrived)
 		_, err := io.Copy(io.Discard, conn)
 		end <- err
 	})
 	ch := s.RawDial(tb).Open("direct-tcpip", 1<<20, directTCPIP("127.0.0.1", portOf(l)))
 	ch.Write([]byte("half of a message"))
-	time.Sleep(50 * time.Millisecond) // let it arrive
+	<-arrived
 	resetConn(ch.Conn)
 	select {
 	case err := <-end:

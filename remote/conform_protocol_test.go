@@ -134,7 +134,7 @@ func stoppedClient(tb testing.TB, s *sshkit.Server) {
 	if s.OpenSSH {
 		tb.Skip("its shortest time to notice is as long as all other tests")
 	}
-	s = startOurs(tb, "--keepalive-interval=200ms")
+	s = startOurs(tb, "--keepalive-interval=500ms")
 	m := mark()
 	killMarked(tb, m)
 	cmd := s.SSH("pod", "sleep "+m)

@@ -275,7 +275,7 @@ func reverseSocketOwners(tb testing.TB, s *sshkit.Server) {
 	_ = a.Close()
 	_ = a.Wait()
 	if !s.OpenSSH {
-		sshkit.Await(tb, "the first is gone", func() bool { return countFDs(s) < 30 })
+		sshkit.Await(tb, "the first is gone", func() bool { return metric(tb, s, "okteto_remote_connections_active") == "1" })
 	}
 	want(tb, "second, after the first's end", answers(), "b")
 	_ = open("c")
