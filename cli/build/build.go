@@ -65,7 +65,7 @@ type Result struct {
 	Digest string `json:"digest,omitempty"`
 	// Ref is the first name with the digest: what to run.
 	Ref string `json:"ref,omitempty"`
-	// Tags are all names, as they were pushed.
+	// Tags are all names that the image was exported under.
 	Tags []string `json:"tags,omitempty"`
 }
 
@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	for attempt := 1; ; attempt++ {
 		response, err := once(ctx, connector, s)
 		if err == nil {
-			return result(response, tags, s.pushes), nil
+			return result(response, s), nil
 		}
 		if ctx.Err() != nil {
 			return Result{}, context.Cause(ctx)
@@ -162,13 +162,10 @@ func gone(err error) bool {
 	return errors.Is(err, context.Canceled)
 }
 
-func result(response *client.SolveResponse, tags []string, pushed bool) Result {
-	r := Result{Digest: response.ExporterResponse[exptypes.ExporterImageDigestKey]}
-	if len(tags) > 0 {
-		r.Tags = tags
-		if pushed && r.Digest != "" {
-			r.Ref = repository(tags[0]) + "@" + r.Digest
-		}
+func result(response *client.SolveResponse, s *solve) Result {
+	r := Result{Digest: response.ExporterResponse[exptypes.ExporterImageDigestKey], Tags: s.names}
+	if len(s.names) > 0 && s.pushes && r.Digest != "" {
+		r.Ref = repository(s.names[0]) + "@" + r.Digest
 	}
 	return r
 }

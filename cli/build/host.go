@@ -20,6 +20,7 @@ import (
 	_ "github.com/moby/buildkit/client/connhelper/ssh"              // ssh://
 
 	"okteto/cli/build/builder"
+	"okteto/cli/pause"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
 )
@@ -118,11 +119,8 @@ func (h *host) Connect(ctx context.Context) (*client.Client, error) {
 		if !h.answered || time.Now().After(limit) {
 			return nil, h.problem(err)
 		}
-		timer := time.NewTimer(returnPoll)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if err := pause.For(ctx, returnPoll); err != nil {
+			return nil, err
 		}
 	}
 }

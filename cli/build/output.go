@@ -109,7 +109,11 @@ func (s *solve) outputs(o *Options, tags []string) error {
 		if named && e.Attrs["name"] == "" && len(tags) > 0 {
 			e.Attrs["name"] = strings.Join(tags, ",")
 		}
-		s.pushes = s.pushes || e.Type == client.ExporterImage && e.Attrs["push"] == "true"
+		if named && e.Attrs["name"] != "" {
+			s.names = strings.Split(e.Attrs["name"], ",")
+		}
+		push, _ := strconv.ParseBool(e.Attrs["push"]) // the builder judges it
+		s.pushes = s.pushes || e.Type == client.ExporterImage && push
 		s.options.Exports = append(s.options.Exports, e)
 	}
 	return nil
@@ -122,9 +126,14 @@ func (s *solve) destination(e *client.ExportEntry, dest string) error {
 		if _, ok := ui.Terminal(s.streams.Out); ok {
 			return errors.New("a terminal is no place for an archive")
 		}
+		if s.streams.Out == nil {
+			return errors.New("standard output has one already")
+		}
+		out := s.streams.Out
+		s.streams.Out = nil // taken
 		e.Output = func(map[string]string) (io.WriteCloser, error) {
 			s.streamed.Store(true)
-			return keptOpen{s.streams.Out}, nil
+			return keptOpen{out}, nil
 		}
 	case isFile(*e):
 		f, err := newOutputFile(dest)

@@ -43,6 +43,8 @@ type solve struct {
 	streams   ui.Streams
 	mode      progressui.DisplayMode
 	platforms []string
+	// names that the image is exported under.
+	names []string
 	// pushes says that the image goes to a registry.
 	pushes bool
 	// temp holds a Dockerfile that came by standard input.

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"okteto/cli/pause"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
 )
@@ -67,7 +68,7 @@ func (o *DeployOptions) waitAvailable(ctx context.Context, s *session) error {
 		if len(open) > 0 {
 			progress.Update("%s: %s", open[0].name, open[0].reason)
 		}
-		if err := pause(ctx, availablePoll); err != nil {
+		if err := pause.For(ctx, availablePoll); err != nil {
 			progress.Fail()
 			if errors.Is(err, context.Canceled) {
 				return err

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"okteto/cli/kube"
+	"okteto/cli/pause"
 	"okteto/cli/ui"
 )
 
@@ -70,7 +71,7 @@ func acquire(ctx context.Context, c *kube.Client, name string, begin func(*Recor
 		record := decodeRecord(cm)
 		if record.lock != "" && !watch.stale(record) {
 			waiting(record)
-			if err := pause(ctx, lockPoll); err != nil {
+			if err := pause.For(ctx, lockPoll); err != nil {
 				return nil, busy(name, record, err)
 			}
 			continue
@@ -143,17 +144,6 @@ func holder() string {
 	return fmt.Sprintf("%s@%s (process %d)", name, host, os.Getpid())
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // save writes the record after change, in one request. The lock is checked
 // first: who lost it writes nothing.
 func (r *run) save(ctx context.Context, change func(*Record)) error {
@@ -196,7 +186,7 @@ func (r *run) save(ctx context.Context, change func(*Record)) error {
 // when someone else took over. A failed write is repeated: whether the lock is
 // lost, the next one that gets through will tell.
 func (r *run) renew(ctx context.Context, cancel context.CancelCauseFunc) {
-	for pause(ctx, renewPeriod) == nil {
+	for pause.For(ctx, renewPeriod) == nil {
 		err := r.save(ctx, func(record *Record) { record.renewed = stamp(time.Now()) })
 		if errors.Is(err, errLost) {
 			cancel(err)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"okteto/cli/kube"
+	"okteto/cli/pause"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
 )
@@ -241,7 +242,7 @@ func (s *sweeper) waitGone(ctx context.Context, items []item) error {
 			if err != nil && ctx.Err() == nil {
 				return s.client.Explain(err, "see whether "+i.String()+" is gone")
 			}
-			if err := pause(ctx, gonePoll); err != nil {
+			if err := pause.For(ctx, gonePoll); err != nil {
 				if errors.Is(err, context.Canceled) {
 					return err
 				}

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"okteto/cli/kube"
+	"okteto/cli/pause"
 	"okteto/cli/ui"
 )
 
@@ -150,7 +151,7 @@ func (b *Builder) wait(ctx context.Context, fresh bool, progress *ui.Progress) (
 			last = reason
 			progress.Update("%s", reason)
 		}
-		if err := pause(ctx, poll); err != nil {
+		if err := pause.For(ctx, poll); err != nil {
 			if slow := (*slowError)(nil); errors.As(err, &slow) {
 				return nil, b.problem("the builder in namespace "+b.Client.Namespace+" did not start "+err.Error(), last, err)
 			}
@@ -240,15 +241,4 @@ func finished(job *batchv1.Job) bool {
 		}
 	}
 	return false
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

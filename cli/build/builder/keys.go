@@ -2,20 +2,17 @@ package builder
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"okteto/cli/selfsigned"
 )
 
 // Keys of the builder's Secret. The pod mounts all but the client's key.
@@ -41,23 +38,9 @@ func newKeys() (map[string][]byte, error) {
 		{serverCertKey, serverKeyKey, x509.ExtKeyUsageServerAuth},
 		{clientCertKey, clientKeyKey, x509.ExtKeyUsageClientAuth},
 	} {
-		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("make the builder's keys: %w", err)
-		}
-		now := time.Now()
-		template := &x509.Certificate{
-			SerialNumber:          big.NewInt(now.UnixNano()),
-			Subject:               pkix.Name{CommonName: Name},
-			DNSNames:              []string{Name},
-			NotBefore:             now.Add(-24 * time.Hour), // clocks differ
-			NotAfter:              now.Add(validity),
-			KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-			ExtKeyUsage:           []x509.ExtKeyUsage{pair.usage},
-			IsCA:                  true,
-			BasicConstraintsValid: true,
-		}
-		cert, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+		cert, private, err := selfsigned.New(selfsigned.Options{
+			Name: Name, DNSNames: []string{Name}, Usage: pair.usage, Before: 24 * time.Hour, After: validity,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("make the builder's certificates: %w", err)
 		}

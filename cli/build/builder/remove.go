@@ -8,6 +8,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"okteto/cli/pause"
 )
 
 // undoTimeout bounds the removal of what a start that failed had made.
@@ -32,7 +34,7 @@ func (b *Builder) remove(ctx context.Context) error {
 		if live.UID != job.UID {
 			return nil
 		}
-		err = pause(ctx, poll)
+		err = pause.For(ctx, poll)
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another one by now
 		return nil

@@ -1,21 +1,19 @@
 package proxy
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"okteto/cli/selfsigned"
 )
 
 // contextName of the one context in the kubeconfig.
@@ -46,25 +44,12 @@ func (p *Proxy) Kubeconfig() ([]byte, error) {
 // credentials of one run: a certificate that is its own authority, as PEM, and
 // a token.
 func credentials() (tls.Certificate, []byte, string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	der, key, err := selfsigned.New(selfsigned.Options{
+		Name: "okteto pipeline", IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Usage: x509.ExtKeyUsageServerAuth, Before: validity, After: validity,
+	})
 	if err != nil {
-		return tls.Certificate{}, nil, "", fmt.Errorf("make key: %w", err)
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(now.UnixNano()),
-		Subject:               pkix.Name{CommonName: "okteto pipeline"},
-		NotBefore:             now.Add(-validity),
-		NotAfter:              now.Add(validity),
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return tls.Certificate{}, nil, "", fmt.Errorf("make certificate: %w", err)
+		return tls.Certificate{}, nil, "", err
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails: crypto/rand
