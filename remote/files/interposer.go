@@ -125,15 +125,18 @@ func (p *interposer) next() error {
 
 // note keeps track of a request that passes.
 func (p *interposer) note(typ byte, size int) error {
+	var packet []byte
+	if typ == typeOpen || typ == typeClose {
+		var err error
+		if packet, err = p.in.Peek(4 + min(size, maxHead)); err != nil {
+			return err
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.outstanding++
-	if typ != typeOpen && typ != typeClose {
+	if packet == nil {
 		return nil
-	}
-	packet, err := p.in.Peek(4 + min(size, maxHead))
-	if err != nil {
-		return err
 	}
 	r := reader{b: packet[5:]}
 	id, name := r.uint32(), r.string()

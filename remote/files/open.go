@@ -12,7 +12,7 @@ import (
 // does not exist. To open a named pipe would block until somebody opens its other
 // end, while no offset could be read from it.
 func (p *interposer) refusal(typ byte, size int) error {
-	name, ok := p.peekName(size)
+	name, ok := p.peekName(min(size, maxHead))
 	if !ok {
 		return nil
 	}
@@ -32,9 +32,10 @@ func (p *interposer) refusal(typ byte, size int) error {
 
 var errPipe = errors.New("named pipes cannot be transferred")
 
-// peekName returns the path or handle with which the current request begins.
+// peekName returns the path or handle with which the current request begins, if it
+// is in the first size bytes.
 func (p *interposer) peekName(size int) (string, bool) {
-	head, err := p.in.Peek(4 + min(size, maxHead))
+	head, err := p.in.Peek(4 + size)
 	if err != nil {
 		return "", false
 	}
@@ -45,12 +46,13 @@ func (p *interposer) peekName(size int) (string, bool) {
 
 // handleOf returns what is known of the handle of the current request.
 func (p *interposer) handleOf(size int) handle {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.handles.all) == 0 {
+	const enough = 64 // pkg/sftp's handles are numbers
+	name, ok := p.peekName(min(size, enough))
+	if !ok {
 		return handle{}
 	}
-	name, _ := p.peekName(size)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.handles.all[name]
 }
 
