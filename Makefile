@@ -130,6 +130,12 @@ bench: install ## speed of the whole path on the cluster, beside the original's
 	@$(MAKE) images
 	@go run -tags $(TAGS) ./e2e/bench/path
 
+.PHONY: bench-trees
+bench-trees: install ## large trees on the cluster: first synchronization beside tar, restart, saves, a burst
+	@$(MAKE) cluster build
+	@$(MAKE) images
+	@go run -tags $(TAGS) ./e2e/bench/path -files 20000 -saves 30
+
 .PHONY: bench-up
 bench-up: install ## time to ready, time until work goes on after faults, memory, beside the original's
 	@$(MAKE) cluster build

@@ -99,13 +99,17 @@ func (u *up) attach(ctx context.Context) error {
 	u.setState(contract.StateStartingSync)
 	u.Report.Step("Synchronizing")
 	synchronizing := false
-	return u.sync.wait(ctx, true, func(line string) {
+	err := u.sync.wait(ctx, true, func(line string) {
 		if !synchronizing {
 			synchronizing = true
 			u.setState(contract.StateSynchronizing)
 		}
 		u.Report.Update("%s", line)
 	})
+	if err == nil {
+		u.log.Info("synchronized")
+	}
+	return err
 }
 
 // waitLink waits for the connections, but not for what will never come.

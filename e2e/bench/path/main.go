@@ -19,10 +19,12 @@ import (
 func main() {
 	saves := flag.Int("saves", 100, "saves per kind")
 	noise := flag.Bool("noise", true, "also measure saves while something else writes 20 files a second")
+	files := flag.Int("files", 0, "measure with a tree of this many files instead: first synchronization, restart")
+	large := flag.Int("large", 100_000, "files of the large tree that saves are measured in, with -files")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, options{saves: *saves, noise: *noise}); err != nil {
+	if err := run(ctx, os.Stdout, options{saves: *saves, noise: *noise, files: *files, large: *large}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench path:", err)
 		os.Exit(1)
 	}

@@ -16,6 +16,9 @@ import (
 type options struct {
 	saves int
 	noise bool
+	// files and large are the sizes of the trees to measure with, in place of
+	// the rest; 0 for none.
+	files, large int
 }
 
 // Medians of the original, measured on the same kind of machine with the same
@@ -46,6 +49,9 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.stop(context.WithoutCancel(ctx))) }()
+	if o.files > 0 {
+		return e.trees(ctx, out, o)
+	}
 	if err := e.measureUp(ctx, out); err != nil {
 		return err
 	}
