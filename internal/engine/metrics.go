@@ -18,6 +18,7 @@ type metrics struct {
 	propagation *prometheus.HistogramVec
 	pullErrors  *prometheus.CounterVec
 	conflicts   *prometheus.CounterVec
+	compactions prometheus.Counter
 }
 
 func newMetrics(folders []Folder) *metrics {
@@ -40,6 +41,10 @@ func newMetrics(folders []Folder) *metrics {
 			Name: "okteto_sync_conflicts_total",
 			Help: "Conflict copies made because both sides changed a file.",
 		}, []string{"folder"}),
+		compactions: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "okteto_sync_database_compactions_total",
+			Help: "Compactions of the database after large transfers.",
+		}),
 	}
 	for _, f := range folders {
 		m.scanSeconds.WithLabelValues(f.ID)
@@ -52,7 +57,7 @@ func newMetrics(folders []Folder) *metrics {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.scanSeconds, m.propagation, m.pullErrors, m.conflicts}
+	return []prometheus.Collector{m.scanSeconds, m.propagation, m.pullErrors, m.conflicts, m.compactions}
 }
 
 // gauge is a value read at each scrape, for the engine or for each folder.

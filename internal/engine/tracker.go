@@ -11,6 +11,7 @@ import (
 	"github.com/syncthing/syncthing/lib/events"
 	"github.com/syncthing/syncthing/lib/osutil"
 	"github.com/syncthing/syncthing/lib/protocol"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -32,8 +33,9 @@ const (
 // tracker follows the engine's events: conflicts, times of propagation, when
 // the sides were equal.
 type tracker struct {
-	e      *Engine
-	looked map[string]bool // folders whose conflicts were read; Serve's own
+	e       *Engine
+	looked  map[string]bool // folders whose conflicts were read; Serve's own
+	compact *compactor
 
 	mu sync.Mutex
 	// mu protects the following; the keys are folder ids.
@@ -50,7 +52,7 @@ type sent struct {
 
 func newTracker(e *Engine) *tracker {
 	t := &tracker{
-		e: e, looked: map[string]bool{}, conflicts: map[string]map[string]struct{}{},
+		e: e, looked: map[string]bool{}, compact: newCompactor(e), conflicts: map[string]map[string]struct{}{},
 		lastSync: map[string]time.Time{}, pending: map[string]map[string]sent{},
 	}
 	for _, f := range e.cfg.Folders {
@@ -62,6 +64,13 @@ func newTracker(e *Engine) *tracker {
 
 // Serve follows events until the context ends.
 func (t *tracker) Serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return t.compact.run(ctx) })
+	group.Go(func() error { return t.follow(ctx) })
+	return group.Wait()
+}
+
+func (t *tracker) follow(ctx context.Context) error {
 	sub := t.e.events.Subscribe(events.LocalIndexUpdated | events.RemoteIndexUpdated | events.ItemFinished |
 		events.StateChanged | events.ClusterConfigReceived | events.DeviceDisconnected)
 	defer sub.Unsubscribe()
@@ -104,6 +113,7 @@ func (t *tracker) handle(ev events.Event) {
 	case events.RemoteIndexUpdated:
 		t.arrived(folder, ev.Time)
 	case events.ItemFinished:
+		t.compact.received()
 		t.received(folder, data, ev.Time)
 	}
 }
