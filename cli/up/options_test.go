@@ -49,7 +49,8 @@ func TestFlagsWinOverTheManifest(t *testing.T) {
 // An up that begins after the last one was killed finds the terminal of the same
 // command, and of no other.
 func TestTerminalIDNamesTheCommand(t *testing.T) {
-	if terminalID("make test") != terminalID("make test") || terminalID("make test") == terminalID("make") {
-		t.Error("the id is not the command's")
+	first, again, other := terminalID("make test"), terminalID("make test"), terminalID("make")
+	if first != again || first == other {
+		t.Errorf("ids %q, %q for one command, %q for another", first, again, other)
 	}
 }
