@@ -28,7 +28,7 @@ func (w *fileWriter) begin(e entry, parentErr error) *bigFile {
 
 func (b *bigFile) write(content []byte) {
 	if b.err == nil {
-		b.err = writeSparse(b.file, content)
+		_, b.err = writeSparse(b.file, content)
 	}
 	b.bytes += int64(len(content))
 }
@@ -65,20 +65,21 @@ func (w *fileWriter) end(b *bigFile, e entry) {
 const hole = 4096
 
 // writeSparse writes content at the file's position and leaves holes where it
-// is zero.
-func writeSparse(file *os.File, content []byte) error {
+// is zero. A hole at the end is not in the file's size yet.
+func writeSparse(file *os.File, content []byte) (endsInHole bool, err error) {
 	for len(content) > 0 {
 		run, zero := zeros(content)
 		if zero {
-			if _, err := file.Seek(int64(run), io.SeekCurrent); err != nil {
-				return err
-			}
-		} else if _, err := file.Write(content[:run]); err != nil {
-			return err
+			_, err = file.Seek(int64(run), io.SeekCurrent)
+		} else {
+			_, err = file.Write(content[:run])
 		}
-		content = content[run:]
+		if err != nil {
+			return false, err
+		}
+		endsInHole, content = zero, content[run:]
 	}
-	return nil
+	return endsInHole, nil
 }
 
 var zeroHole [hole]byte

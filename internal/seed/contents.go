@@ -60,8 +60,9 @@ func (w *sender) contents(ctx context.Context, f Folder, entries []entry, missin
 			return err
 		}
 		w.progress.Files++
-		w.report(w.progress)
+		w.tell()
 	}
+	w.report(w.progress)
 	return w.flush()
 }
 
@@ -168,7 +169,7 @@ func (w *sender) large(path string, e entry, result *Result) error {
 		}
 		total += int64(n)
 		w.progress.Bytes += int64(n)
-		w.report(w.progress)
+		w.tell()
 		if err != nil {
 			break // the end; a failed read shows in the total
 		}

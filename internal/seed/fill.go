@@ -241,7 +241,10 @@ func (w *fileWriter) put(j job) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(writeSparse(file, j.content), file.Truncate(int64(len(j.content))))
+	endsInHole, err := writeSparse(file, j.content)
+	if err == nil && endsInHole {
+		err = file.Truncate(int64(len(j.content)))
+	}
 	return w.place(file, temp, made, j.entry, err)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Folder to seed.
@@ -44,11 +45,24 @@ type Result struct {
 	Unreadable []Failure
 }
 
+// reportPause is how often progress is told at most: a report per small file
+// would cost as much as the file.
+const reportPause = 50 * time.Millisecond
+
 // sender is the laptop's end.
 type sender struct {
 	*stream
 	report   func(Progress)
 	progress Progress
+	told     time.Time
+}
+
+// tell reports progress, if it is time to.
+func (w *sender) tell() {
+	if now := time.Now(); now.Sub(w.told) >= reportPause {
+		w.told = now
+		w.report(w.progress)
+	}
 }
 
 // Send is the laptop's end: it seeds the folders over rw and returns a result
