@@ -15,7 +15,7 @@ func newBacklog() backlog { return backlog{items: map[string]due{}} }
 func (b *backlog) add(d due) {
 	if old, ok := b.items[d.path]; ok {
 		d.since = old.since
-		d.tree = d.tree || old.tree
+		d.tree, d.vanished = d.tree || old.tree, d.vanished || old.vanished
 	} else {
 		b.order = append(b.order, d.path)
 	}

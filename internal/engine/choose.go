@@ -26,7 +26,7 @@ func (r *folderRunner) choose(ctx context.Context, batch []due) (changed, later 
 		ready, later = r.unfinished(batch, time.Now())
 		changed, paths = ready[:0:0], nil
 		for _, d := range ready {
-			if d.tree || r.differs(d.path) {
+			if d.tree || r.differs(d.path) || (d.vanished && r.lostBelow(d.path)) {
 				changed = append(changed, d)
 				paths = append(paths, r.scanRoot(d.path))
 			}
@@ -94,6 +94,26 @@ func (r *folderRunner) awaitPull(ctx context.Context) error {
 			pause = min(2*pause, 16*time.Millisecond)
 		}
 	}
+}
+
+// lostBelow reports whether the database has anything below a path that the disk
+// has not: of a directory that was removed and made again, by somebody or for the
+// other side, only itself is as it was.
+func (r *folderRunner) lostBelow(path string) bool {
+	snap, err := r.e.model.DBSnapshot(r.f.ID)
+	if err != nil {
+		return true
+	}
+	defer snap.Release()
+	lost := false
+	snap.WithPrefixedHaveTruncated(protocol.LocalDeviceID, path, func(f protocol.FileInfo) bool {
+		if f.Name != path && !f.IsDeleted() && !f.IsInvalid() {
+			_, err := r.fs.Lstat(f.Name)
+			lost = err != nil && isGone(err)
+		}
+		return !lost
+	})
+	return lost
 }
 
 // differs compares a path with the database: what the engine wrote itself needs

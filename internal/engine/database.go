@@ -22,19 +22,26 @@ import (
 // brokenSuffix marks a database that could not be opened; the newest is kept.
 const brokenSuffix = ".broken"
 
-// newerDatabase is the name of Syncthing 2's, which 1.30 cannot read.
-const newerDatabase = "index-v2"
+const (
+	// newerDatabase is the name of Syncthing 2's, which 1.30 cannot read.
+	newerDatabase = "index-v2"
+	// asideSuffix marks one that was there; Syncthing 2 would start anew, too.
+	asideSuffix = ".aside"
+)
 
 // openDatabase opens or makes the database and reports whether it is new. One
 // that is damaged is set aside: both sides hold the same files, so a new
 // database is filled by a scan, and differing files become conflicts.
 func (e *Engine) openDatabase(raw config.Configuration) (fresh bool, err error) {
 	path := filepath.Join(e.cfg.DataDir, locations.LevelDBDir)
+	if err := e.setNewerAside(); err != nil {
+		return false, err
+	}
+	if err := e.mistrust(); err != nil {
+		return false, err
+	}
 	_, err = os.Stat(path)
 	fresh = errors.Is(err, fs.ErrNotExist)
-	if _, err := os.Stat(filepath.Join(e.cfg.DataDir, newerDatabase)); fresh && err == nil {
-		e.log.Info("the database here is Syncthing 2's, which is left alone: starting with a new one", "path", filepath.Join(e.cfg.DataDir, newerDatabase))
-	}
 	if e.db, err = e.openLowlevel(path, raw); err == nil {
 		return fresh, nil
 	}
@@ -42,19 +49,41 @@ func (e *Engine) openDatabase(raw config.Configuration) (fresh bool, err error) 
 		return false, fmt.Errorf("open sync database %s: %w", path, err)
 	}
 	e.log.Warn("sync database is damaged: starting with a new one", "path", path, "err", err)
-	if err := os.RemoveAll(path + brokenSuffix); err != nil {
-		return false, fmt.Errorf("remove old sync database: %w", err)
-	}
-	if err := os.Rename(path, path+brokenSuffix); err != nil {
-		return false, fmt.Errorf("set damaged sync database aside: %w", err)
-	}
-	if err := noteReset(e.cfg.DataDir); err != nil {
+	if err := e.setBrokenAside(path); err != nil {
 		return false, err
 	}
 	if e.db, err = e.openLowlevel(path, raw); err != nil {
 		return false, fmt.Errorf("make sync database %s: %w", path, err)
 	}
 	return true, nil
+}
+
+func (e *Engine) setBrokenAside(path string) error {
+	if err := os.RemoveAll(path + brokenSuffix); err != nil {
+		return fmt.Errorf("remove old sync database: %w", err)
+	}
+	if err := os.Rename(path, path+brokenSuffix); err != nil {
+		return fmt.Errorf("set damaged sync database aside: %w", err)
+	}
+	return noteReset(e.cfg.DataDir)
+}
+
+// setNewerAside moves a database of Syncthing 2 out of the way: what it knows of
+// the folders is old from now on.
+func (e *Engine) setNewerAside() error {
+	path := filepath.Join(e.cfg.DataDir, newerDatabase)
+	if _, err := os.Lstat(path); err != nil {
+		return nil // there is none
+	}
+	err := os.RemoveAll(path + asideSuffix)
+	if err == nil {
+		err = os.Rename(path, path+asideSuffix)
+	}
+	if err != nil {
+		return fmt.Errorf("set the database of Syncthing 2 aside: %w", err)
+	}
+	e.log.Warn("the database here is Syncthing 2's, which cannot be read: it is set aside, and files are compared anew", "path", path+asideSuffix)
+	return noteReset(e.cfg.DataDir)
 }
 
 func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlevel, error) {

@@ -107,10 +107,11 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 		// directory of each file that it receives.
 		raw.Folders[i].CaseSensitiveFS = caseSensitive(f.Path)
 		if f.GuardRoot {
-			if e.gates[f.ID], err = newGate(&raw.Folders[i], e.db); err != nil {
+			if e.gates[f.ID], err = newGate(f.ID, e.db); err != nil {
 				return err
 			}
 		}
+		useDisk(&raw.Folders[i], e.gates[f.ID])
 		raw.Folders[i].Paused = e.halts.get(f.ID) != ""
 	}
 	e.wrapper = config.Wrap(filepath.Join(e.cfg.Home, contract.SyncthingConfigFile), raw, e.id, e.events)
@@ -176,7 +177,11 @@ func (e *Engine) serve(ctx context.Context) error {
 		stopLast()
 		last.Wait()
 		e.db.Close()
+		e.link.close() // it may not have been started
 	}()
+	if err := countStart(e.cfg.DataDir); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e.wrapper.Subscribe(resumer{e})
@@ -190,6 +195,7 @@ func (e *Engine) serve(ctx context.Context) error {
 			stopped := ctx.Err() != nil
 			cancel(err)
 			<-done
+			startProven(e.cfg.DataDir)
 			if stopped {
 				return nil
 			}
@@ -197,19 +203,30 @@ func (e *Engine) serve(ctx context.Context) error {
 		}
 	}
 	e.startFolders(ctx)
-	err := <-done
+	last.Go(func() { e.prove(ctx) })
+	return e.ended(ctx, <-done)
+}
+
+// ended tells an end that was asked for from one by failure.
+func (e *Engine) ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		startProven(e.cfg.DataDir)
 		return nil
 	}
 	var fatal *svcutil.FatalErr
 	if errors.As(err, &fatal) {
-		if fatal.Status == svcutil.ExitRestart {
+		switch fatal.Status {
+		case svcutil.ExitRestart:
+			startProven(e.cfg.DataDir)
 			return ErrRestart
-		}
-		if fatal.Status == svcutil.ExitSuccess {
-			return nil // asked to shut down
+		case svcutil.ExitSuccess: // asked to shut down
+			startProven(e.cfg.DataDir)
+			return nil
 		}
 		err = fatal.Err
+	}
+	if isDiskOrLock(err) {
+		startProven(e.cfg.DataDir) // no fault of the database
 	}
 	return fmt.Errorf("sync engine: %w", err)
 }
@@ -275,9 +292,7 @@ func (e *Engine) awaitFirstScan(ctx context.Context, folder string) {
 func (e *Engine) Close() {
 	e.once.Do(func() {
 		e.db.Close()
-		if e.link.listener != nil {
-			e.link.listener.Close()
-		}
+		e.link.close()
 	})
 }
 

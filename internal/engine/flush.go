@@ -172,13 +172,42 @@ func (e *Engine) settle(ctx context.Context, sub events.Subscription, folder str
 	if err != nil {
 		return fmt.Errorf("wait for %s: %w", folder, err)
 	}
-	need := map[string]protocol.Vector{}
+	need, emptied := map[string]protocol.Vector{}, map[string]protocol.Vector{}
 	snap.WithNeedTruncated(device, func(f protocol.FileInfo) bool {
-		need[f.Name] = f.Version
+		if f.IsDeleted() && f.IsDirectory() {
+			emptied[f.Name] = f.Version
+		} else {
+			need[f.Name] = f.Version
+		}
 		return true
 	})
 	snap.Release()
-	err = e.await(ctx, sub, func() (bool, error) {
+	err = e.awaitItems(ctx, sub, folder, device, need)
+	if err == nil {
+		// A directory that is to be removed may hold files that are ignored, and
+		// then it stays. The status names it.
+		short, cancel := context.WithTimeout(ctx, emptiedPatience)
+		defer cancel()
+		_ = e.awaitItems(short, sub, folder, device, emptied)
+		return context.Cause(ctx)
+	}
+	unsettled := &UnsettledError{Folder: folder, Here: device == protocol.LocalDeviceID, Err: err}
+	for name := range need {
+		unsettled.Items = append(unsettled.Items, name)
+	}
+	if len(unsettled.Items) == 0 {
+		return err
+	}
+	return unsettled
+}
+
+// emptiedPatience with directories that are to be removed, when all else is done.
+const emptiedPatience = 2 * time.Second
+
+// awaitItems waits until a device has these versions; it takes out of need what
+// the device has.
+func (e *Engine) awaitItems(ctx context.Context, sub events.Subscription, folder string, device protocol.DeviceID, need map[string]protocol.Vector) error {
+	return e.await(ctx, sub, func() (bool, error) {
 		snap, err := e.model.DBSnapshot(folder)
 		if err != nil {
 			return false, err
@@ -191,17 +220,6 @@ func (e *Engine) settle(ctx context.Context, sub events.Subscription, folder str
 		}
 		return len(need) == 0, nil
 	})
-	if err == nil {
-		return nil
-	}
-	unsettled := &UnsettledError{Folder: folder, Here: device == protocol.LocalDeviceID, Err: err}
-	for name := range need {
-		unsettled.Items = append(unsettled.Items, name)
-	}
-	if len(unsettled.Items) == 0 {
-		return err
-	}
-	return unsettled
 }
 
 // awaitPoll is how often a condition is looked at without an event.

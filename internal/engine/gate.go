@@ -7,9 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	_ "unsafe" // for go:linkname
 
-	"github.com/syncthing/syncthing/lib/config"
 	"github.com/syncthing/syncthing/lib/db"
 	"github.com/syncthing/syncthing/lib/events"
 	stfs "github.com/syncthing/syncthing/lib/fs"
@@ -44,42 +42,13 @@ type gate struct {
 // errUnconfirmed is what a scan is told of what is gone and was not passed.
 var errUnconfirmed = errors.New("gone from the disk; not told to the other side before all that is gone has been looked at")
 
-// newGate has f served through the gate. The library looks file systems up by
-// their type, and never forgets one.
-func newGate(f *config.FolderConfiguration, ll *db.Lowlevel) (*gate, error) {
-	set, err := db.NewFileSet(f.ID, ll)
+// newGate for a folder with the database ll.
+func newGate(folder string, ll *db.Lowlevel) (*gate, error) {
+	set, err := db.NewFileSet(folder, ll)
 	if err != nil {
-		return nil, fmt.Errorf("open sync database of %s: %w", f.ID, err)
+		return nil, fmt.Errorf("open sync database of %s: %w", folder, err)
 	}
-	g := &gate{set: set, wake: make(chan struct{}, 1), passed: map[string]struct{}{}, held: map[string]bool{}, blocked: map[string]struct{}{}}
-	kind := stfs.FilesystemType(fmt.Sprintf("guarded-%p", g))
-	stfs.RegisterFilesystemType(kind, func(root string, options ...stfs.Option) (stfs.Filesystem, error) {
-		return &gatedFilesystem{newBasicFilesystem(root, options...), g}, nil
-	})
-	f.FilesystemType = config.FilesystemType(kind)
-	return g, nil
-}
-
-// newBasicFilesystem is the library's plain file system, without the layers that
-// NewFilesystem puts around ours anyway. A version of the library without it does
-// not link.
-//
-//go:linkname newBasicFilesystem github.com/syncthing/syncthing/lib/fs.newBasicFilesystem
-func newBasicFilesystem(root string, options ...stfs.Option) *stfs.BasicFilesystem
-
-type gatedFilesystem struct {
-	*stfs.BasicFilesystem
-	gate *gate
-}
-
-// Lstat is what the library finds out with whether a file is gone
-// (osutil.IsDeleted).
-func (f *gatedFilesystem) Lstat(name string) (stfs.FileInfo, error) {
-	info, err := f.BasicFilesystem.Lstat(name)
-	if f.gate.scanning.Load() && f.gate.stops(f.BasicFilesystem, name, info, err) {
-		return nil, errUnconfirmed
-	}
-	return info, err
+	return &gate{set: set, wake: make(chan struct{}, 1), passed: map[string]struct{}{}, held: map[string]bool{}, blocked: map[string]struct{}{}}, nil
 }
 
 // stops reports whether a scan may not see a path as it is.

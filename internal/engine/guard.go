@@ -203,7 +203,7 @@ func (r *folderRunner) moved(lost map[string]stamp, snap *db.Snapshot) int {
 	_ = filepath.WalkDir(r.f.Path, func(path string, entry fs.DirEntry, err error) error {
 		rel, relErr := filepath.Rel(r.f.Path, path)
 		if err != nil || relErr != nil {
-			return nil //nolint:nilerr // what cannot be read has not been moved there
+			return nil // what cannot be read has not been moved there
 		}
 		if rel != "." && r.skip(rel) {
 			if entry.IsDir() {

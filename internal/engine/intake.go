@@ -47,6 +47,8 @@ type waiting struct {
 	at    time.Time // latest change
 	tree  bool      // everything below must be scanned
 	fresh bool      // made just now: half of it is worth nothing
+	// vanished: it was gone for a moment at least, with what was below.
+	vanished bool
 }
 
 type entry struct {
@@ -61,6 +63,7 @@ type due struct {
 	tree      bool
 	removed   bool
 	newDir    bool
+	vanished  bool // gone for a moment at least
 }
 
 func newIntake(o WatchOptions, isOpen func(string) bool) *intake {
@@ -96,8 +99,10 @@ func (in *intake) add(c change, now time.Time) {
 	case opChanged:
 		in.move(c.path, item, stageUnsure, now)
 	case opRemoved:
+		item.vanished = true
 		in.move(c.path, item, stageRemoved, now)
 	case opNewDir:
+		item.vanished = true // whatever had its name before
 		in.move(c.path, item, stageNewDir, now)
 	case opTree:
 		item.tree = true
@@ -170,7 +175,7 @@ func (in *intake) take(now time.Time) []due {
 			delete(in.items, path)
 			out = append(out, due{
 				path: path, since: item.since, at: item.at, tree: item.tree,
-				removed: stage(s) == stageRemoved, newDir: stage(s) == stageNewDir,
+				removed: stage(s) == stageRemoved, newDir: stage(s) == stageNewDir, vanished: item.vanished,
 			})
 		}
 	}

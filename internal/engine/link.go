@@ -97,13 +97,19 @@ func (l *link) Serve(ctx context.Context) error {
 	defer wg.Wait()
 	if l.listener != nil {
 		wg.Go(func() { l.accept(ctx) })
-		defer l.listener.Close()
+		defer l.close()
 	}
 	for id := range l.wake {
 		wg.Go(func() { l.dialLoop(ctx, id) })
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+func (l *link) close() {
+	if l.listener != nil {
+		l.listener.Close()
+	}
 }
 
 func (l *link) accept(ctx context.Context) {

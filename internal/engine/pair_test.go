@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,10 +94,14 @@ func (p *pair) start(near bool) {
 	if near {
 		e = p.near
 	}
-	engine, err := New(p.config(near))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	var engine *Engine
+	eventually(p.t, "the port, if somebody has taken it meanwhile", func() bool {
+		var err error
+		if engine, err = New(p.config(near)); err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			p.t.Fatal(err)
+		}
+		return err == nil
+	})
 	e.Engine = engine
 	if !near {
 		p.farAddress = engine.ListenAddress()

@@ -128,6 +128,7 @@ func (r *folderRunner) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	wg.Go(func() { r.watchLoop(ctx) })
+	wg.Go(func() { r.untangleLoop(ctx) })
 	return r.scanLoop(ctx)
 }
 
@@ -162,7 +163,7 @@ func (r *folderRunner) watchLoop(ctx context.Context) {
 	}
 }
 
-func (r *folderRunner) watchOnce(ctx context.Context) (err error, renewed bool) { //nolint:revive // the error is the result of the watcher
+func (r *folderRunner) watchOnce(ctx context.Context) (err error, renewed bool) { // the error is the result of the watcher
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)

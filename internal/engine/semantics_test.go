@@ -213,7 +213,7 @@ func TestSaveInAStorm(t *testing.T) {
 	p := newPair(t, nil)
 	p.near.write(t, "src/main.go", "0")
 	p.startBoth()
-	const files = 6000
+	const files = 2500
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := tree.Generate(p.near.path("build"), tree.Spec{Files: files, MaxSize: 512}); err != nil {

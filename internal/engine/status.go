@@ -82,8 +82,8 @@ type ItemError struct {
 // maxErrors listed in a status.
 const maxErrors = 20
 
-// stateStopped is the state of a folder that a guard stopped.
-const stateStopped = "stopped"
+// StateStopped is the state of a folder that a guard stopped.
+const StateStopped = "stopped"
 
 func (f FolderStatus) stateNumber() int {
 	switch f.State {
@@ -91,7 +91,7 @@ func (f FolderStatus) stateNumber() int {
 		return 0
 	case "error":
 		return 3
-	case stateStopped:
+	case StateStopped:
 		return 4
 	case "scanning", "scan-waiting":
 		return 1
@@ -145,7 +145,7 @@ func (e *Engine) folderStatus(id string) FolderStatus {
 		s.Error = err.Error()
 	}
 	if reason := e.halts.get(id); reason != "" {
-		s.State, s.Error = stateStopped, reason
+		s.State, s.Error = StateStopped, reason
 	}
 	if snap, err := e.model.DBSnapshot(id); err == nil {
 		local, global := snap.LocalSize(), snap.GlobalSize()

@@ -38,6 +38,7 @@ type trash struct {
 }
 
 func newTrash(f config.FolderConfiguration) versioner.Versioner {
+	f.FilesystemType = config.FilesystemTypeBasic // the trash itself does remove
 	return &trash{
 		Versioner: versioners["simple"](f),
 		folder:    f.Filesystem(nil),

@@ -68,3 +68,72 @@ func TestTrashKeepsAll(t *testing.T) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
+
+// TestDiskKeepsWhatIsRemoved removes and overwrites files as the library does when
+// it does not think of the trash.
+func TestDiskKeepsWhatIsRemoved(t *testing.T) {
+	registerTrash()
+	folder, dir := t.TempDir(), t.TempDir()
+	f := config.New(protocol.EmptyDeviceID).Defaults.Folder
+	f.Path = folder
+	f.Versioning = config.VersioningConfiguration{
+		Type: trashType, Params: map[string]string{"keep": trashKeep}, FSPath: dir, FSType: config.FilesystemTypeBasic,
+	}
+	useDisk(&f, nil)
+	disk := f.Filesystem(nil)
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trashed := func(pattern string) (contents []string) {
+		t.Helper()
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contents = append(contents, string(content))
+		}
+		return contents
+	}
+	write("file", "removed")
+	if err := disk.Remove("file"); err != nil {
+		t.Fatal(err)
+	}
+	if got := trashed("file~*"); !slices.Equal(got, []string{"removed"}) {
+		t.Errorf("after a removal: %q", got)
+	}
+	write("other", "saved meanwhile")
+	write(".syncthing.other.tmp", "received")
+	if err := disk.Rename(".syncthing.other.tmp", "other"); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(filepath.Join(folder, "other")); err != nil || string(content) != "received" {
+		t.Errorf("received: %q, %v", content, err)
+	}
+	if got := trashed("other~*"); !slices.Equal(got, []string{"saved meanwhile"}) {
+		t.Errorf("after a replacement: %q", got)
+	}
+	// What is nobody's file is removed.
+	write(".syncthing.left.tmp", "half")
+	for _, name := range []string{".syncthing.left.tmp"} {
+		if err := disk.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(folder, "empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove("empty"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("in the trash: %v, %v", left, err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,9 +82,13 @@ func (u *User) destroyBelow(path string) {
 
 // Step does one thing and says what. Errors are part of life: a name may just have gone.
 func (u *User) Step() string {
-	switch u.random.IntN(12) {
-	case 0, 1, 2:
+	switch u.random.IntN(13) {
+	case 0, 1:
 		return u.save()
+	case 2:
+		return u.saveInPieces()
+	case 12:
+		return u.replaceKind()
 	case 3:
 		return u.saveAtomically()
 	case 4:
@@ -158,6 +163,60 @@ func (u *User) still(file *os.File, path string) bool {
 	return err == nil && os.SameFile(opened, named)
 }
 
+// saveInPieces truncates, and writes the new content bit by bit.
+func (u *User) saveInPieces() string {
+	path, content := u.path(), u.content()
+	what := fmt.Sprintf("save in pieces %s %s", u.rel(path), sumOf(content))
+	_ = os.MkdirAll(filepath.Dir(path), 0o755)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return what + ": " + err.Error()
+	}
+	defer file.Close()
+	old, err := io.ReadAll(file)
+	if err != nil {
+		return what + ": " + err.Error()
+	}
+	if len(old) > 0 {
+		u.destroyed(old)
+	}
+	if err := file.Truncate(0); err != nil {
+		return what + ": " + err.Error()
+	}
+	for at, piece := 0, len(content)/3+1; at < len(content); at += piece {
+		if _, err := file.WriteAt(content[at:min(at+piece, len(content))], int64(at)); err != nil {
+			return what + ": " + err.Error()
+		}
+		time.Sleep(time.Duration(u.random.IntN(4)) * time.Millisecond)
+	}
+	if u.still(file, path) {
+		u.wrote(u.name+" "+what, content)
+	}
+	return what
+}
+
+// replaceKind puts a directory in the place of a file, or a file in that of a
+// directory.
+func (u *User) replaceKind() string {
+	path := u.path()
+	if u.random.IntN(2) == 0 {
+		what := u.remove(path)
+		return fmt.Sprint(what, ", then mkdir ", os.Mkdir(path, 0o755))
+	}
+	dir, content := u.dir(), u.content()
+	what := u.remove(dir)
+	file, err := os.OpenFile(dir, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Sprint(what, ", then save: ", err)
+	}
+	defer file.Close()
+	what += ", then save in its place " + sumOf(content)
+	if _, err := file.Write(content); err == nil && u.still(file, dir) {
+		u.wrote(u.name+" "+what, content)
+	}
+	return what
+}
+
 func (u *User) saveAtomically() string {
 	path, content := u.path(), u.content()
 	what := fmt.Sprintf("save atomically %s %s", u.rel(path), sumOf(content))
@@ -191,10 +250,10 @@ func (u *User) appendTo() string {
 		return what + ": " + err.Error()
 	}
 	more := u.content()
+	u.destroyed(old) // a failed write leaves something else, too
 	if _, err := file.Write(more); err != nil {
 		return what + ": " + err.Error()
 	}
-	u.destroyed(old)
 	if u.still(file, path) {
 		u.wrote(u.name+" "+what, append(old, more...))
 	}
@@ -240,9 +299,31 @@ func New(name, root, aside string, seed uint64, known *Contents) (*User, error) 
 // Name of the user.
 func (u *User) Name() string { return u.name }
 
+// DestroyedWith notes that a disaster took all that is in none of the folders.
+func (c *Contents) DestroyedWith(roots ...string) {
+	found := contents(roots)
+	for sum := range c.written {
+		if !found[sum] {
+			c.destroyed[sum] = true
+		}
+	}
+}
+
 // Lost are the contents that were written, not destroyed, and are in none of
 // the folders.
 func (c *Contents) Lost(roots ...string) []string {
+	found := contents(roots)
+	var lost []string
+	for sum, what := range c.written {
+		if !c.destroyed[sum] && !found[sum] {
+			lost = append(lost, what)
+		}
+	}
+	return lost
+}
+
+// contents are the sums of all files in folders.
+func contents(roots []string) map[string]bool {
 	found := map[string]bool{}
 	for _, root := range roots {
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -254,11 +335,5 @@ func (c *Contents) Lost(roots ...string) []string {
 			return nil
 		})
 	}
-	var lost []string
-	for sum, what := range c.written {
-		if !c.destroyed[sum] && !found[sum] {
-			lost = append(lost, what)
-		}
-	}
-	return lost
+	return found
 }

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	_ "unsafe" // for go:linkname
+
+	"github.com/syncthing/syncthing/lib/config"
+	stfs "github.com/syncthing/syncthing/lib/fs"
+	"github.com/syncthing/syncthing/lib/versioner"
+)
+
+// disk is the file system that the library sees of a folder: the plain one, but
+// for what is said of its methods.
+type disk struct {
+	*stfs.BasicFilesystem
+	gate  *gate               // nil: the folder is not guarded
+	trash versioner.Versioner // nil: nothing is kept
+}
+
+// useDisk has a folder served by a disk. The library looks file systems up by
+// their type, and never forgets one.
+func useDisk(f *config.FolderConfiguration, g *gate) {
+	// What the function holds is never freed, so its address is used once.
+	shared := &disk{gate: g}
+	if f.Versioning.Type == trashType {
+		shared.trash = newTrash(*f)
+	}
+	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
+	stfs.RegisterFilesystemType(kind, func(root string, options ...stfs.Option) (stfs.Filesystem, error) {
+		return &disk{newBasicFilesystem(root, options...), shared.gate, shared.trash}, nil
+	})
+	f.FilesystemType = config.FilesystemType(kind)
+}
+
+// newBasicFilesystem is the library's plain file system, without the layers that
+// NewFilesystem puts around ours anyway. A version of the library without it does
+// not link.
+//
+//go:linkname newBasicFilesystem github.com/syncthing/syncthing/lib/fs.newBasicFilesystem
+func newBasicFilesystem(root string, options ...stfs.Option) *stfs.BasicFilesystem
+
+// Lstat is what the library finds out with whether a file is gone
+// (osutil.IsDeleted). A scan is told only what the guard has passed.
+func (d *disk) Lstat(name string) (stfs.FileInfo, error) {
+	info, err := d.BasicFilesystem.Lstat(name)
+	if d.gate != nil && d.gate.scanning.Load() && d.gate.stops(d.BasicFilesystem, name, info, err) {
+		return nil, errUnconfirmed
+	}
+	return info, err
+}
+
+// anyMode is what the library makes a file with when the other side knows no
+// modes, as on Windows (sharedpullerstate.go).
+const anyMode = 0o666
+
+// OpenFile gives a received file the mode of the one that it will replace, if the
+// other side has not said a mode: a script stays executable, a key private.
+func (d *disk) OpenFile(name string, flags int, mode stfs.FileMode) (stfs.File, error) {
+	file, err := d.BasicFilesystem.OpenFile(name, flags, mode)
+	if err != nil || mode != anyMode || flags&os.O_EXCL == 0 || !stfs.IsTemporary(name) {
+		return file, err
+	}
+	base := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(filepath.Base(name), stfs.UnixTempPrefix), stfs.WindowsTempPrefix), ".tmp")
+	if before, err := d.BasicFilesystem.Lstat(filepath.Join(filepath.Dir(name), base)); err == nil && before.IsRegular() {
+		_ = d.Chmod(name, before.Mode()&stfs.ModePerm|0o600) // else it has the usual mode
+	}
+	return file, nil
+}
+
+// Remove keeps files in the trash that the library would remove for good, such as
+// one that is in the place of a directory that the other side has deleted, or a
+// conflict copy beyond their number.
+func (d *disk) Remove(name string) error {
+	if d.keeps(name) {
+		return d.trash.Archive(name)
+	}
+	return d.BasicFilesystem.Remove(name)
+}
+
+// Rename puts a received file in place. What was saved there since the library has
+// looked goes to the trash: nothing is ever overwritten.
+func (d *disk) Rename(from, to string) error {
+	if d.trash == nil || !stfs.IsTemporary(from) || stfs.IsTemporary(to) {
+		return d.BasicFilesystem.Rename(from, to)
+	}
+	for range renameAgain {
+		err := renameNew(filepath.Join(d.URI(), from), filepath.Join(d.URI(), to))
+		if !errors.Is(err, stfs.ErrExist) {
+			return err
+		}
+		if !d.keeps(to) {
+			break
+		}
+		if err := d.trash.Archive(to); err != nil {
+			return err
+		}
+	}
+	return d.BasicFilesystem.Rename(from, to)
+}
+
+// renameAgain bounds how often a file that is saved again and again is moved away.
+const renameAgain = 3
+
+// keeps reports whether a path is a file that somebody may miss.
+func (d *disk) keeps(name string) bool {
+	if d.trash == nil || stfs.IsTemporary(name) || stfs.IsInternal(name) {
+		return false
+	}
+	info, err := d.BasicFilesystem.Lstat(name)
+	return err == nil && info.IsRegular()
+}
