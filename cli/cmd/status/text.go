@@ -85,6 +85,9 @@ func (t *writer) sync(s *filesync.Status) {
 		if f.Error != "" {
 			t.line("", "%s", f.Error)
 		}
+		if f.State == engine.StateStopped {
+			t.line("", "if that is right, go on with: okteto sync resume")
+		}
 		for _, item := range f.Errors {
 			t.line("", "%s: %s", item.Path, item.Err)
 		}
