@@ -25,7 +25,7 @@ func (c *Client) Explain(err error, action string) error {
 		return err
 	}
 	problem := &ui.Problem{Summary: "cannot " + action, Cause: err}
-	var certificate *x509.UnknownAuthorityError
+	var certificate x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	switch {
 	case apierrors.IsForbidden(err):
