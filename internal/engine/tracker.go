@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +44,8 @@ type tracker struct {
 	conflicts map[string]map[string]struct{}
 	lastSync  map[string]time.Time
 	pending   map[string]map[string]sent
+	// deleted are files that were to be deleted here since the last look.
+	deleted map[string]map[string]struct{}
 }
 
 // sent is a save on its way to the peer.
@@ -54,10 +58,12 @@ func newTracker(e *Engine) *tracker {
 	t := &tracker{
 		e: e, looked: map[string]bool{}, compact: newCompactor(e), conflicts: map[string]map[string]struct{}{},
 		lastSync: map[string]time.Time{}, pending: map[string]map[string]sent{},
+		deleted: map[string]map[string]struct{}{},
 	}
 	for _, f := range e.cfg.Folders {
 		t.conflicts[f.ID] = map[string]struct{}{}
 		t.pending[f.ID] = map[string]sent{}
+		t.deleted[f.ID] = map[string]struct{}{}
 	}
 	return t
 }
@@ -84,6 +90,7 @@ func (t *tracker) follow(ctx context.Context) error {
 		case <-check.C:
 			checking = false
 			t.noteEqual()
+			t.restore()
 		case ev, ok := <-sub.C():
 			if !ok {
 				<-ctx.Done()
@@ -217,6 +224,13 @@ func (t *tracker) received(folder string, data map[string]interface{}, at time.T
 		return
 	}
 	name, _ := data["item"].(string)
+	if data["type"] == "file" && data["action"] == "delete" {
+		t.mu.Lock()
+		if names := t.deleted[folder]; names != nil {
+			names[name] = struct{}{}
+		}
+		t.mu.Unlock()
+	}
 	if data["type"] != "file" || data["action"] != "update" {
 		return
 	}
@@ -243,6 +257,34 @@ func (t *tracker) noteEqual() {
 				t.mu.Lock()
 				t.lastSync[f.ID] = time.Now()
 				t.mu.Unlock()
+			}
+		}
+	}
+}
+
+// restore announces files anew that were to be deleted and stayed. The library
+// keeps a file whose deletion is in conflict with it by adding up the two versions;
+// after a lost database their sum may be that of the deletion itself, and then
+// each side believes that the other has the same.
+func (t *tracker) restore() {
+	t.mu.Lock()
+	names := t.deleted
+	t.deleted = map[string]map[string]struct{}{}
+	for id := range names {
+		t.deleted[id] = map[string]struct{}{}
+	}
+	t.mu.Unlock()
+	for id, deleted := range names {
+		for name := range deleted {
+			ours, known, err := t.e.model.CurrentFolderFile(id, name)
+			global, ok, globalErr := t.e.model.CurrentGlobalFile(id, name)
+			if err != nil || globalErr != nil || !known || !ok || ours.IsDeleted() || !global.IsDeleted() || !ours.Version.Equal(global.Version) {
+				continue
+			}
+			path := filepath.Join(t.e.folders[id].f.Path, osutil.NativeFilename(name))
+			later := ours.ModTime().Add(time.Microsecond)
+			if err := os.Chtimes(path, later, later); err != nil { // the watcher sees it
+				t.e.log.Info("announce a file anew", "path", name, "err", err)
 			}
 		}
 	}

@@ -16,11 +16,15 @@ import (
 // the directory above it.
 const tangleRest = time.Second
 
-// untangleLoop resolves what the library cannot: one side has put a file where a
-// directory was, and the other has put something into that directory meanwhile.
-// The file is newest and the directory is not empty, so neither side can follow
-// the other. The directory keeps the name; the file is kept beside it, as the
-// loser of every conflict is.
+// untangleLoop resolves what the library cannot.
+//
+// One side has put a file where a directory was, and the other has put something
+// into that directory meanwhile: the file is newest and the directory is not
+// empty, so neither side can follow the other. The directory keeps the name; the
+// file is kept beside it, as the loser of every conflict is.
+//
+// The other side has deleted a file that is a directory here: the library neither
+// removes that nor keeps it. It goes if nothing is in it, else it stays.
 func (r *folderRunner) untangleLoop(ctx context.Context) {
 	sub := r.e.events.Subscribe(events.FolderErrors)
 	defer sub.Unsubscribe()
@@ -47,7 +51,11 @@ func (r *folderRunner) untangleLoop(ctx context.Context) {
 			if first, ok := since[path]; !ok {
 				since[path] = time.Now()
 			} else if time.Since(first) >= tangleRest {
-				r.untangle(ctx, path, name)
+				if name == "" {
+					r.follow(ctx, path)
+				} else {
+					r.untangle(ctx, path, name)
+				}
 				delete(since, path)
 			}
 		}
@@ -55,7 +63,8 @@ func (r *folderRunner) untangleLoop(ctx context.Context) {
 }
 
 // tangles are what stands, in agreement with the other side, where the directory
-// of something would be that the other side has: path to the name for a copy.
+// of something would be that the other side has: path to the name for a copy; and
+// directories that the other side has deleted as files: path to nothing.
 func (r *folderRunner) tangles() map[string]string {
 	snap, err := r.e.model.DBSnapshot(r.f.ID)
 	if err != nil {
@@ -64,7 +73,13 @@ func (r *folderRunner) tangles() map[string]string {
 	defer snap.Release()
 	found, looked := map[string]string{}, map[string]bool{}
 	snap.WithNeedTruncated(protocol.LocalDeviceID, func(f protocol.FileInfo) bool {
-		if f.IsDeleted() || f.IsInvalid() {
+		if f.IsInvalid() {
+			return true
+		}
+		if f.IsDeleted() {
+			if ours, ok := snap.Get(protocol.LocalDeviceID, f.Name); ok && ours.IsDirectory() && !ours.IsDeleted() && !f.IsDirectory() {
+				found[f.Name] = ""
+			}
 			return true
 		}
 		for dir := filepath.Dir(f.Name); dir != "." && !looked[dir]; dir = filepath.Dir(dir) {
@@ -106,5 +121,34 @@ func (r *folderRunner) untangle(ctx context.Context, path, name string) {
 	r.log.Info("a file here is a directory on the other side: kept beside it", "path", path, "copy", name)
 	if err := r.scan(ctx, []string{path, name}); err != nil {
 		r.log.Info("scan failed", "err", err)
+	}
+}
+
+// follow removes a directory that the other side has deleted when it was a file
+// there. One that is not empty is announced anew, and so stays on both sides: a
+// change of its mode is a change.
+func (r *folderRunner) follow(ctx context.Context, path string) {
+	dir := filepath.Join(r.f.Path, osutil.NativeFilename(path))
+	if os.Remove(dir) != nil { // it is not empty
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() {
+			return // it has changed meanwhile, which is a change to be scanned
+		}
+		r.changeMode(ctx, path, dir, info.Mode().Perm()^0o001)
+		r.changeMode(ctx, path, dir, info.Mode().Perm())
+		return
+	}
+	if err := r.scan(ctx, []string{path}); err != nil {
+		r.log.Info("scan failed", "err", err)
+	}
+}
+
+func (r *folderRunner) changeMode(ctx context.Context, path, dir string, mode os.FileMode) {
+	err := os.Chmod(dir, mode)
+	if err == nil {
+		err = r.scan(ctx, []string{path})
+	}
+	if err != nil {
+		r.log.Warn("announce a directory anew", "path", path, "err", err)
 	}
 }

@@ -322,12 +322,12 @@ func (c *Contents) Lost(roots ...string) []string {
 	return lost
 }
 
-// contents are the sums of all files in folders.
+// contents are the sums of all files in folders, without transfers under way.
 func contents(roots []string) map[string]bool {
 	found := map[string]bool{}
 	for _, root := range roots {
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() {
+			if err == nil && d.Type().IsRegular() && !strings.HasPrefix(d.Name(), ".syncthing.") {
 				if content, err := os.ReadFile(path); err == nil {
 					found[sumOf(content)] = true
 				}
