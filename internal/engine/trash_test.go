@@ -1,3 +1,5 @@
+//go:build linux
+
 package engine
 
 import (
@@ -5,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/syncthing/syncthing/lib/config"
@@ -135,5 +138,42 @@ func TestDiskKeepsWhatIsRemoved(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
 		t.Errorf("in the trash: %v, %v", left, err)
+	}
+}
+
+// TestTrashOnAnotherDisk has the trash and the folder on different file systems.
+func TestTrashOnAnotherDisk(t *testing.T) {
+	registerTrash()
+	folder, dir := t.TempDir(), t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("cannot mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	f := config.New(protocol.EmptyDeviceID).Defaults.Folder
+	f.Path = folder
+	f.Versioning = config.VersioningConfiguration{
+		Type: trashType, Params: map[string]string{"keep": "3"}, FSPath: dir, FSType: config.FilesystemTypeBasic,
+	}
+	v, err := versioner.New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if err := os.WriteFile(filepath.Join(folder, "file"), fmt.Append(nil, i), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Archive("file"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	versions, err := filepath.Glob(filepath.Join(dir, "file~*"))
+	if err != nil || len(versions) != 3 {
+		t.Fatalf("in the trash: %v, %v, want 3", versions, err)
+	}
+	if content, err := os.ReadFile(versions[2]); err != nil || string(content) != "4" {
+		t.Errorf("the newest: %q, %v", content, err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
+		t.Errorf("left in the folder: %v, %v", left, err)
 	}
 }
