@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -69,10 +71,18 @@ func (c *Cluster) Create(ctx context.Context, namespace string, object runtime.O
 
 // FreePort returns a TCP port of the loopback interface that nothing uses now.
 func FreePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	var last error
+	for range 100 {
+		port := firstPort + rand.IntN(ports)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, listener.Close()
+		}
+		last = err
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", last)
 }
+
+// Ports below those that the system gives out by itself (ip_local_port_range): one
+// of these could be taken, by the test's own proxy even, before it is used.
+const firstPort, ports = 20000, 12000
