@@ -126,14 +126,14 @@ func gitOverSSH(tb testing.TB, s *sshkit.Server) {
 	script := fmt.Sprintf(`set -e
 cd %[1]s; export GIT_CONFIG_GLOBAL=/dev/null HOME=%[1]s
 git init -q --bare bare.git
-git init -q work; cd work; git config user.name t; git config user.email t@t
+git init -q source; cd source; git config user.name t; git config user.email t@t
 head -c %[2]d /dev/urandom >f; git add f; git commit -qm one
 git push -q pod:%[1]s/bare.git HEAD:refs/heads/main
 cd ..; git clone -q -b main pod:%[1]s/bare.git clone
-cmp work/f clone/f
-cd work; for i in $(seq 300); do echo $i >$i; done; git add .; git commit -qm two; git push -q pod:%[1]s/bare.git HEAD:refs/heads/main
-cd ../clone; git pull -q; git fsck --strict 2>&1; cmp 300 ../work/300
-cd ..; git clone -q --depth 1 -b main pod:%[1]s/bare.git shallow; cmp work/f shallow/f`, d, scale(50<<20, 8<<20))
+cmp source/f clone/f
+cd source; for i in $(seq 300); do echo $i >$i; done; git add .; git commit -qm two; git push -q pod:%[1]s/bare.git HEAD:refs/heads/main
+cd ../clone; git pull -q; git fsck --strict 2>&1; cmp 300 ../source/300
+cd ..; git clone -q --depth 1 -b main pod:%[1]s/bare.git shallow; cmp source/f shallow/f`, d, scale(50<<20, 8<<20))
 	cmd := exec.Command("sh", "-c", script)
 	cmd.Env = append(os.Environ(), "GIT_SSH_COMMAND="+s.Shell())
 	out, err := cmd.CombinedOutput()
