@@ -10,15 +10,14 @@ import (
 
 	"github.com/syncthing/syncthing/lib/config"
 	stfs "github.com/syncthing/syncthing/lib/fs"
-	"github.com/syncthing/syncthing/lib/versioner"
 )
 
 // disk is the file system that the library sees of a folder: the plain one, but
 // for what is said of its methods.
 type disk struct {
 	*stfs.BasicFilesystem
-	gate  *gate               // nil: the folder is not guarded
-	trash versioner.Versioner // nil: nothing is kept
+	gate  *gate  // nil: the folder is not guarded
+	trash *trash // nil: nothing is kept
 }
 
 // useDisk has a folder served by a disk. The library looks file systems up by
@@ -26,14 +25,14 @@ type disk struct {
 func useDisk(f *config.FolderConfiguration, g *gate) {
 	// What the function holds is never freed, so its address is used once.
 	shared := &disk{gate: g}
+	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
+	f.FilesystemType = config.FilesystemType(kind)
 	if f.Versioning.Type == trashType {
 		shared.trash = newTrash(*f)
 	}
-	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
 	stfs.RegisterFilesystemType(kind, func(root string, options ...stfs.Option) (stfs.Filesystem, error) {
 		return &disk{newBasicFilesystem(root, options...), shared.gate, shared.trash}, nil
 	})
-	f.FilesystemType = config.FilesystemType(kind)
 }
 
 // newBasicFilesystem is the library's plain file system, without the layers that
@@ -75,14 +74,17 @@ func (d *disk) OpenFile(name string, flags int, mode stfs.FileMode) (stfs.File, 
 // one that is in the place of a directory that the other side has deleted, or a
 // conflict copy beyond their number.
 func (d *disk) Remove(name string) error {
+	if of, ok := ofAside(name); ok && d.trash != nil {
+		return d.trash.put(name, of)
+	}
 	if d.keeps(name) {
-		return d.trash.Archive(name)
+		return d.trash.put(name, name)
 	}
 	return d.BasicFilesystem.Remove(name)
 }
 
-// Rename puts a received file in place. What was saved there since the library has
-// looked goes to the trash: nothing is ever overwritten.
+// Rename puts a received file in place. What is there goes to the trash, also what was
+// saved there since the library has looked: nothing is ever overwritten.
 func (d *disk) Rename(from, to string) error {
 	if d.trash == nil || !stfs.IsTemporary(from) || stfs.IsTemporary(to) {
 		return d.BasicFilesystem.Rename(from, to)
@@ -95,7 +97,14 @@ func (d *disk) Rename(from, to string) error {
 		if !d.keeps(to) {
 			break
 		}
-		if err := d.trash.Archive(to); err != nil {
+		err = d.trash.replace(from, to)
+		if errors.Is(err, stfs.ErrNotExist) {
+			continue // it is gone by now
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+		if err := d.trash.put(to, to); err != nil {
 			return err
 		}
 	}

@@ -1,17 +1,9 @@
-//go:build !linux
+//go:build !linux && !darwin
 
 package engine
 
-import (
-	"fmt"
-	"io/fs"
-	"os"
-)
+import "errors"
 
-// renameNew renames unless something is there already.
-func renameNew(from, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("rename %s to %s: %w", from, to, fs.ErrExist)
-	}
-	return os.Rename(from, to)
-}
+func renameNew(from, to string) error { return renameIfFree(from, to) }
+
+func exchange(string, string) error { return errors.ErrUnsupported }

@@ -22,6 +22,7 @@ var libraryFacts = []struct{ file, pattern, why string }{
 	{"lib/fs/tempname.go", `UnixTempPrefix    = "\.syncthing\."`, "our temporary names are never synchronized"},
 	{"lib/fs/filesystem.go", `internals := \[\]string\{"\.stfolder", "\.stignore", "\.stversions"\}`, ".stignore is never synchronized, and so may be the marker"},
 	{"lib/model/sharedpullerstate.go", `mode = 0o666`, "a received file without a mode is made so, and gets that of the one before"},
+	{"lib/model/folder_sendrecv.go", `func \(f \*sendReceiveFolder\) performFinish\([^)]*\) error \{`, "what is archived from there is about to be replaced (finishFunction)"},
 	{"lib/osutil/osutil.go", `func IsDeleted\(ffs fs\.Filesystem, name string\) bool \{\n\tif _, err := ffs\.Lstat\(name\)`, "what is gone is found out by Lstat, where the gate is"},
 	{"lib/model/folder.go", `f\.setState\(FolderScanning\)\n\tf\.clearScanErrors`, "a folder says that it scans before it does"},
 	{"lib/model/folderstate.go", `s\.evLogger\.Log\(events\.StateChanged, eventData\)`, "and says so to the logger that the model was given"},

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +28,9 @@ const (
 //go:linkname versioners github.com/syncthing/syncthing/lib/versioner.factories
 var versioners map[string]func(config.FolderConfiguration) versioner.Versioner
 
-var registerTrash = sync.OnceFunc(func() { versioners[trashType] = newTrash })
+var registerTrash = sync.OnceFunc(func() {
+	versioners[trashType] = func(f config.FolderConfiguration) versioner.Versioner { return newTrash(f) }
+})
 
 // trash has the names of the library's simple versioner, which lists, restores and
 // cleans. That one keeps one version a second, so that a file that is replaced twice
@@ -39,12 +40,15 @@ type trash struct {
 	versioner.Versioner
 	folder, versions stfs.Filesystem
 	method           stfs.CopyRangeMethod
-	keep             int // versions of one file
+	keep             int  // versions of one file
+	onDisk           bool // the folder is on a disk, which keeps what is replaced
 
-	mu sync.Mutex // one name is chosen and taken at a time
+	mu        sync.Mutex // one name is chosen and taken at a time
+	elsewhere bool       // files cannot be renamed to the trash; protected by mu
 }
 
-func newTrash(f config.FolderConfiguration) versioner.Versioner {
+func newTrash(f config.FolderConfiguration) *trash {
+	onDisk := f.FilesystemType != config.FilesystemTypeBasic
 	f.FilesystemType = config.FilesystemTypeBasic // the trash itself does remove
 	keep, err := strconv.Atoi(f.Versioning.Params["keep"])
 	if err != nil {
@@ -52,6 +56,7 @@ func newTrash(f config.FolderConfiguration) versioner.Versioner {
 	}
 	return &trash{
 		keep:      keep,
+		onDisk:    onDisk,
 		Versioner: versioners["simple"](f),
 		folder:    f.Filesystem(nil),
 		versions:  stfs.NewFilesystem(f.Versioning.FSType.ToFS(), f.Versioning.FSPath),
@@ -60,47 +65,78 @@ func newTrash(f config.FolderConfiguration) versioner.Versioner {
 }
 
 // Archive implements versioner.Versioner: the file is moved to the trash, under the
-// next second that is free.
+// next second that is free. One that the library is about to replace stays: the disk
+// keeps it when it is replaced, so that nobody finds it absent.
 func (t *trash) Archive(path string) error {
+	if t.onDisk && replacing() {
+		return nil
+	}
+	return t.put(osutil.NativeFilename(path), osutil.NativeFilename(path))
+}
+
+// put moves a file to the trash as a version of name.
+func (t *trash) put(path, name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	native := osutil.NativeFilename(path)
-	info, err := t.folder.Lstat(native)
+	return t.move(path, name)
+}
+
+// move does what put does. t.mu must be held.
+func (t *trash) move(path, name string) error {
+	info, err := t.folder.Lstat(path)
 	if stfs.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	version := t.freeVersion(native)
-	if err := t.versions.MkdirAll(filepath.Dir(version), 0o755); err != nil {
+	version, err := t.newVersion(name)
+	if err != nil {
 		return err
 	}
-	if os.Rename(filepath.Join(t.folder.URI(), native), filepath.Join(t.versions.URI(), version)) != nil {
-		if err := t.copyAway(native, version, info); err != nil {
+	if t.rename(path, version) != nil {
+		if err := t.copyAway(path, name, version, info); err != nil {
 			return err
 		}
 	}
-	_ = t.versions.Chtimes(version, info.ModTime(), info.ModTime()) // as the library does
-	t.prune(native)
+	t.finish(name, version, info)
 	return nil
+}
+
+// rename moves a file to the trash if that is on the same disk.
+func (t *trash) rename(path, version string) error {
+	err := os.Rename(filepath.Join(t.folder.URI(), path), filepath.Join(t.versions.URI(), version))
+	t.elsewhere = err != nil
+	return err
+}
+
+// finish gives a version the time of the file, as the library does, and removes
+// those beyond their number.
+func (t *trash) finish(name, version string, of stfs.FileInfo) {
+	_ = t.versions.Chtimes(version, of.ModTime(), of.ModTime())
+	t.prune(name)
 }
 
 // copyAway moves a file to a trash on another disk. It is copied first, so that
 // there is one whatever happens; and what was written to it since, by somebody who
 // had it open, is copied as well.
-func (t *trash) copyAway(native, version string, before stfs.FileInfo) error {
-	if err := osutil.Copy(t.method, t.folder, t.versions, native, version); err != nil {
+func (t *trash) copyAway(path, name, version string, before stfs.FileInfo) error {
+	if err := osutil.Copy(t.method, t.folder, t.versions, path, version); err != nil {
 		return err
 	}
-	// A name that is never synchronized, and is removed some day if we cannot.
-	aside := filepath.Join(filepath.Dir(native), fmt.Sprintf("%sokteto-trash-%d.tmp", stfs.UnixTempPrefix, time.Now().UnixNano()))
-	if err := t.folder.Rename(native, aside); err != nil {
+	aside := asideName(name)
+	if err := t.folder.Rename(path, aside); err != nil {
 		return err
 	}
+	return t.dropAside(aside, name, before)
+}
+
+// dropAside removes a file of which there is a copy in the trash, made when the file
+// was as before. What has changed since is copied too. t.mu must be held.
+func (t *trash) dropAside(aside, name string, before stfs.FileInfo) error {
 	after, err := t.folder.Lstat(aside)
 	if err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
-		err = osutil.Copy(t.method, t.folder, t.versions, aside, t.freeVersion(native))
+		err = osutil.Copy(t.method, t.folder, t.versions, aside, t.freeVersion(name))
 	}
 	if err != nil {
 		return err
@@ -130,6 +166,12 @@ func (t *trash) prune(native string) {
 
 // versionGlob matches versioner.TimeFormat.
 const versionGlob = "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]"
+
+// newVersion is a name in the trash, in a folder that exists.
+func (t *trash) newVersion(native string) (string, error) {
+	version := t.freeVersion(native)
+	return version, t.versions.MkdirAll(filepath.Dir(version), 0o755)
+}
 
 func (t *trash) freeVersion(native string) string {
 	at, newest := time.Now(), ""

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 
 	"github.com/syncthing/syncthing/lib/config"
@@ -76,35 +75,14 @@ func TestTrashKeepsAll(t *testing.T) {
 // it does not think of the trash.
 func TestDiskKeepsWhatIsRemoved(t *testing.T) {
 	registerTrash()
-	folder, dir := t.TempDir(), t.TempDir()
-	f := config.New(protocol.EmptyDeviceID).Defaults.Folder
-	f.Path = folder
-	f.Versioning = config.VersioningConfiguration{
-		Type: trashType, Params: map[string]string{"keep": trashKeep}, FSPath: dir, FSType: config.FilesystemTypeBasic,
-	}
-	useDisk(&f, nil)
-	disk := f.Filesystem(nil)
+	disk, folder, dir := newTestDisk(t)
 	write := func(name, content string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	trashed := func(pattern string) (contents []string) {
-		t.Helper()
-		paths, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			contents = append(contents, string(content))
-		}
-		return contents
-	}
+	trashed := func(pattern string) []string { return contents(t, dir, pattern) }
 	write("file", "removed")
 	if err := disk.Remove("file"); err != nil {
 		t.Fatal(err)
@@ -125,10 +103,8 @@ func TestDiskKeepsWhatIsRemoved(t *testing.T) {
 	}
 	// What is nobody's file is removed.
 	write(".syncthing.left.tmp", "half")
-	for _, name := range []string{".syncthing.left.tmp"} {
-		if err := disk.Remove(name); err != nil {
-			t.Fatal(err)
-		}
+	if err := disk.Remove(".syncthing.left.tmp"); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(folder, "empty"), 0o700); err != nil {
 		t.Fatal(err)
@@ -145,10 +121,7 @@ func TestDiskKeepsWhatIsRemoved(t *testing.T) {
 func TestTrashOnAnotherDisk(t *testing.T) {
 	registerTrash()
 	folder, dir := t.TempDir(), t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
-		t.Skipf("cannot mount: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	mountTmpfs(t, dir, "8m")
 	f := config.New(protocol.EmptyDeviceID).Defaults.Folder
 	f.Path = folder
 	f.Versioning = config.VersioningConfiguration{
