@@ -195,9 +195,12 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 		}
 	}
 	d := newDaemon(t, 99)
+	if err := os.WriteFile(filepath.Join(d.home, contract.SyncthingConfigFile), []byte(`<configuration version="99"></configuration>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	err := Run(t.Context(), Options{Config: d.home, Data: d.data, ListenAddress: d.listen, GUIAddress: d.gui})
 	if err == nil || !strings.Contains(err.Error(), "newer") {
-		t.Errorf("configuration of the future: %v", err)
+		t.Errorf("configuration of the future without folders: %v", err)
 	}
 }
 

@@ -114,7 +114,7 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 		useDisk(&raw.Folders[i], e.gates[f.ID])
 		raw.Folders[i].Paused = e.halts.get(f.ID) != ""
 	}
-	e.wrapper = config.Wrap(filepath.Join(e.cfg.Home, contract.SyncthingConfigFile), raw, e.id, e.events)
+	e.wrapper = config.Wrap("", raw, e.id, e.events) // what is saved, see shown.go
 	return nil
 }
 
@@ -184,8 +184,10 @@ func (e *Engine) serve(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e.wrapper.Subscribe(resumer{e})
-	defer e.wrapper.Unsubscribe(resumer{e})
+	for _, subscriber := range []config.Committer{resumer{e}, folderVerifier{}} {
+		e.wrapper.Subscribe(subscriber)
+		defer e.wrapper.Unsubscribe(subscriber)
+	}
 	e.tree.Add(e.db)
 	e.tree.Add(e.pumps)
 	e.tree.Add(e.track)

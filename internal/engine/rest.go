@@ -33,7 +33,7 @@ func (e *Engine) startREST(ctx context.Context) error {
 	disk := events.NewBufferedSubscription(e.events.Subscribe(api.DiskEventMask), api.EventSubBufferSize)
 	summaries := model.NewFolderSummaryService(e.wrapper, e.model, e.id, e.events)
 	e.tree.Add(summaries)
-	service := api.New(e.id, e.wrapper, locations.Get(locations.GUIAssets), certificateName, scanModel{e.model, e, ctx}, defaults, disk, e.events,
+	service := api.New(e.id, newShown(e), locations.Get(locations.GUIAssets), certificateName, scanModel{e.model, e, ctx}, defaults, disk, e.events,
 		noDiscovery{}, e.link, ur.New(e.wrapper, e.model, e.link, true), summaries,
 		logger.NewRecorder(logger.DefaultLogger, logger.LevelWarn, maxSystemErrors, 0),
 		logger.NewRecorder(logger.DefaultLogger, logger.LevelDebug, maxSystemLog, firstSystemLog),

@@ -58,6 +58,7 @@ type folderRunner struct {
 	root       os.FileInfo // the root as it was when the folder started
 	accepted   bool        // see accept
 	resumed    int         // how often the folder was told to go on
+	rescan     time.Duration
 }
 
 // changeBuffer is how many observations may wait for the runner; the kernel's
@@ -72,7 +73,7 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil), gate: e.gates[f.ID],
 		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
 		stateChanged: make(chan struct{}, 1),
-		state:        WatchState{Mode: "off"},
+		state:        WatchState{Mode: "off"}, rescan: f.RescanInterval,
 	}
 	r.loadIgnores()
 	r.noteRoot()
@@ -224,9 +225,31 @@ func (r *folderRunner) setState(s WatchState) {
 	r.mu.Lock()
 	r.state = s
 	r.mu.Unlock()
+	r.rescanChanged()
+}
+
+// rescanChanged is told when what the time of the next full scan depends on has.
+func (r *folderRunner) rescanChanged() {
 	select {
-	case r.stateChanged <- struct{}{}: // the time of the next full scan depends on it
+	case r.stateChanged <- struct{}{}:
 	default:
+	}
+}
+
+func (r *folderRunner) rescanInterval() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rescan
+}
+
+// setRescanInterval is told between full scans; 0: none.
+func (r *folderRunner) setRescanInterval(interval time.Duration) {
+	r.mu.Lock()
+	changed := r.rescan != interval
+	r.rescan = interval
+	r.mu.Unlock()
+	if changed {
+		r.rescanChanged()
 	}
 }
 

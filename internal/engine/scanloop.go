@@ -171,7 +171,7 @@ func (r *folderRunner) take(s *scanState, c change, now time.Time) {
 func (r *folderRunner) nextRescan(now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	interval := r.f.RescanInterval
+	interval := r.rescan
 	if r.state.Mode == "scans" {
 		interval = max(r.e.cfg.Watch.PollInterval, pollFactor*r.took)
 	}

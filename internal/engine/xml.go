@@ -52,7 +52,8 @@ type XMLOptions struct {
 // FromXML reads the configuration that a CLI of any era placed in Home:
 // Syncthing's config.xml of version 26 to 37 with its certificate. Addresses
 // come from o alone, so nothing listens beyond loopback unless o says so, and
-// discovery, relays, reports and upgrades are off whatever the file says.
+// discovery, relays, reports and upgrades are off whatever the file says. Of a newer
+// file, as Syncthing 2 writes, what is known is taken, and a copy is set aside.
 func FromXML(o XMLOptions) (Config, error) {
 	cert, err := tls.LoadX509KeyPair(filepath.Join(o.Home, contract.SyncthingCertFile), filepath.Join(o.Home, contract.SyncthingKeyFile))
 	if err != nil {
@@ -69,7 +70,9 @@ func FromXML(o XMLOptions) (Config, error) {
 		return Config{}, fmt.Errorf("parse %s: %w", path, err)
 	}
 	if version > config.CurrentVersion {
-		return Config{}, fmt.Errorf("parse %s: version %d is newer than %d; use the CLI and image of one release", path, version, config.CurrentVersion)
+		if err := keepNewer(o, path, version, file, raw); err != nil {
+			return Config{}, err
+		}
 	}
 	c := Config{
 		Home: o.Home, DataDir: o.DataDir, Certificate: cert,
@@ -96,6 +99,22 @@ func FromXML(o XMLOptions) (Config, error) {
 		c.Folders = append(c.Folders, folder)
 	}
 	return c, c.Validate()
+}
+
+// keepNewer sets a configuration aside that a newer version has written: it is kept
+// as it is when ours is saved. Folders and devices are what it must have told.
+func keepNewer(o XMLOptions, path string, version int, file []byte, raw config.Configuration) error {
+	if len(raw.Folders) == 0 || len(raw.Devices) < 2 {
+		return fmt.Errorf("parse %s: version %d is newer than %d, and no folder and device are known of it; use the CLI and image of one release", path, version, config.CurrentVersion)
+	}
+	aside := fmt.Sprintf("%s.v%d", path, version)
+	if err := os.WriteFile(aside, file, 0o600); err != nil {
+		aside = err.Error() // as where secrets are mounted: then nothing is saved there either
+	}
+	if o.Log != nil {
+		o.Log.Warn("the configuration is a newer Syncthing's: its folders and devices are used, the rest is ours", "path", path, "version", version, "known", config.CurrentVersion, "copy", aside)
+	}
+	return nil
 }
 
 func readExtra(path string) (Extra, error) {
