@@ -16,22 +16,23 @@ import (
 // for what is said of its methods.
 type disk struct {
 	*stfs.BasicFilesystem
-	gate  *gate  // nil: the folder is not guarded
-	trash *trash // nil: nothing is kept
+	gate   *gate  // nil: the folder is not guarded
+	trash  *trash // nil: nothing is kept
+	copies *copies
 }
 
 // useDisk has a folder served by a disk. The library looks file systems up by
 // their type, and never forgets one.
 func useDisk(f *config.FolderConfiguration, g *gate) {
 	// What the function holds is never freed, so its address is used once.
-	shared := &disk{gate: g}
+	shared := &disk{gate: g, copies: newCopies()}
 	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
 	f.FilesystemType = config.FilesystemType(kind)
 	if f.Versioning.Type == trashType {
 		shared.trash = newTrash(*f)
 	}
 	stfs.RegisterFilesystemType(kind, func(root string, options ...stfs.Option) (stfs.Filesystem, error) {
-		return &disk{newBasicFilesystem(root, options...), shared.gate, shared.trash}, nil
+		return &disk{newBasicFilesystem(root, options...), shared.gate, shared.trash, shared.copies}, nil
 	})
 }
 
@@ -77,7 +78,7 @@ func (d *disk) Remove(name string) error {
 	if of, ok := ofAside(name); ok && d.trash != nil {
 		return d.trash.put(name, of)
 	}
-	if d.keeps(name) {
+	if d.keeps(name) && !d.copies.has(d.BasicFilesystem, name) {
 		return d.trash.put(name, name)
 	}
 	return d.BasicFilesystem.Remove(name)
@@ -86,7 +87,32 @@ func (d *disk) Remove(name string) error {
 // Rename puts a received file in place. What is there goes to the trash, also what was
 // saved there since the library has looked: nothing is ever overwritten.
 func (d *disk) Rename(from, to string) error {
-	if d.trash == nil || !stfs.IsTemporary(from) || stfs.IsTemporary(to) {
+	if isConflictMove(from, to) {
+		return d.moveForConflict(from, to)
+	}
+	if !stfs.IsTemporary(from) || stfs.IsTemporary(to) {
+		return d.BasicFilesystem.Rename(from, to)
+	}
+	err := d.putInPlace(from, to)
+	if err == nil {
+		d.copies.forget(to)
+	}
+	return err
+}
+
+// moveForConflict gives the loser of a conflict the name of a copy, and leaves it its
+// own if another file is about to take that.
+func (d *disk) moveForConflict(from, to string) error {
+	if replacing() {
+		if err := d.copies.link(d.BasicFilesystem, from, to); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	return renameNew(filepath.Join(d.URI(), from), filepath.Join(d.URI(), to))
+}
+
+func (d *disk) putInPlace(from, to string) error {
+	if d.trash == nil {
 		return d.BasicFilesystem.Rename(from, to)
 	}
 	for range renameAgain {
@@ -97,12 +123,15 @@ func (d *disk) Rename(from, to string) error {
 		if !d.keeps(to) {
 			break
 		}
-		err = d.trash.replace(from, to)
+		err = d.trash.replace(from, to, func(path string) bool { return d.copies.isOf(d.BasicFilesystem, path, to) })
 		if errors.Is(err, stfs.ErrNotExist) {
 			continue // it is gone by now
 		}
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
+		}
+		if d.copies.has(d.BasicFilesystem, to) {
+			break
 		}
 		if err := d.trash.put(to, to); err != nil {
 			return err

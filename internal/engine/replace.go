@@ -15,16 +15,17 @@ import (
 
 // replace puts a received file in the place of another one, which goes to the trash.
 // At any moment the name leads to one of them, and what is saved under it meanwhile is
-// kept too, since they exchange their names. The error is errors.ErrUnsupported, and
-// nothing is done, where the system or the file system has no such call.
-func (t *trash) replace(from, to string) error {
+// kept too, since they exchange their names. What is kept under another name already
+// is only removed. The error is errors.ErrUnsupported, and nothing is done, where the
+// system or the file system has no such call.
+func (t *trash) replace(from, to string, kept func(path string) bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	aside := asideName(to)
 	if err := t.folder.Rename(from, aside); err != nil {
 		return err
 	}
-	exchanged, err := t.exchange(aside, to)
+	exchanged, err := t.exchange(aside, to, kept)
 	if !exchanged {
 		err = errors.Join(err, t.folder.Rename(aside, from))
 	}
@@ -33,17 +34,21 @@ func (t *trash) replace(from, to string) error {
 
 // exchange gives the file aside the name, and moves the one that had it to the trash.
 // It reports whether the former has the name now. t.mu must be held.
-func (t *trash) exchange(aside, to string) (bool, error) {
+func (t *trash) exchange(aside, to string, kept func(path string) bool) (bool, error) {
 	swap := func() error {
 		// In this order: a watcher is told of two renamings, and the later one is
 		// that to the file's name.
 		return exchange(filepath.Join(t.folder.URI(), to), filepath.Join(t.folder.URI(), aside))
 	}
-	if !t.elsewhere {
+	if !t.elsewhere || kept(to) {
 		if err := swap(); err != nil {
 			return false, err
 		}
-		if err := t.move(aside, to); err != nil {
+		remove := func() error { return t.move(aside, to) }
+		if kept(aside) {
+			remove = func() error { return t.folder.Remove(aside) }
+		}
+		if err := remove(); err != nil {
 			back := swap()
 			return back != nil, errors.Join(err, back)
 		}

@@ -68,7 +68,7 @@ func TestReplacedFileIsNeverAbsent(t *testing.T) {
 }
 
 // watchAbsence counts until the test is over how often a file is not there.
-func watchAbsence(t *testing.T, path string) *atomic.Int64 {
+func watchAbsence(t *testing.T, paths ...string) *atomic.Int64 {
 	var absent atomic.Int64
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -79,8 +79,10 @@ func watchAbsence(t *testing.T, path string) *atomic.Int64 {
 				return
 			default:
 			}
-			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-				absent.Add(1)
+			for _, path := range paths {
+				if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+					absent.Add(1)
+				}
 			}
 		}
 	}()
