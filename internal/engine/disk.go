@@ -19,21 +19,26 @@ type disk struct {
 	gate   *gate  // nil: the folder is not guarded
 	trash  *trash // nil: nothing is kept
 	copies *copies
+	// specials that are not synchronized.
+	specials *specials
 }
 
-// useDisk has a folder served by a disk. The library looks file systems up by
+// useDisk has a folder served by a disk, and returns what is known of it. The library looks file systems up by
 // their type, and never forgets one.
-func useDisk(f *config.FolderConfiguration, g *gate) {
+func useDisk(f *config.FolderConfiguration, g *gate) *disk {
 	// What the function holds is never freed, so its address is used once.
-	shared := &disk{gate: g, copies: newCopies()}
+	shared := &disk{gate: g, copies: newCopies(), specials: newSpecials()}
 	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
 	f.FilesystemType = config.FilesystemType(kind)
 	if f.Versioning.Type == trashType {
 		shared.trash = newTrash(*f)
 	}
 	stfs.RegisterFilesystemType(kind, func(root string, options ...stfs.Option) (stfs.Filesystem, error) {
-		return &disk{newBasicFilesystem(root, options...), shared.gate, shared.trash, shared.copies}, nil
+		d := *shared
+		d.BasicFilesystem = newBasicFilesystem(root, options...)
+		return &d, nil
 	})
+	return shared
 }
 
 // newBasicFilesystem is the library's plain file system, without the layers that
@@ -49,6 +54,9 @@ func (d *disk) Lstat(name string) (stfs.FileInfo, error) {
 	info, err := d.BasicFilesystem.Lstat(name)
 	if d.gate != nil && d.gate.scanning.Load() && d.gate.stops(d.BasicFilesystem, name, info, err) {
 		return nil, errUnconfirmed
+	}
+	if err == nil {
+		d.specials.see(name, info)
 	}
 	return info, err
 }

@@ -44,6 +44,7 @@ type Engine struct {
 	metrics *metrics
 	halts   *halts
 	gates   map[string]*gate // of the guarded folders
+	disks   map[string]*disk
 
 	started chan struct{} // closed when the model runs its folders
 	once    sync.Once
@@ -56,7 +57,7 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	registerTrash()
-	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}, gates: map[string]*gate{}}
+	e := &Engine{cfg: c, id: c.DeviceID(), log: c.Log, started: make(chan struct{}), folders: map[string]*folderRunner{}, gates: map[string]*gate{}, disks: map[string]*disk{}}
 	for _, dir := range []string{c.Home, c.DataDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make sync home: %w", err)
@@ -111,7 +112,7 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 				return err
 			}
 		}
-		useDisk(&raw.Folders[i], e.gates[f.ID])
+		e.disks[f.ID] = useDisk(&raw.Folders[i], e.gates[f.ID])
 		raw.Folders[i].Paused = e.halts.get(f.ID) != ""
 	}
 	e.wrapper = config.Wrap("", raw, e.id, e.events) // what is saved, see shown.go

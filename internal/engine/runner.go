@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/syncthing/syncthing/lib/config"
@@ -38,11 +39,13 @@ type folderRunner struct {
 	fs     stfs.Filesystem
 	gate   *gate // nil: the folder is not guarded
 
-	changes chan change
-	watched chan struct{} // closed when the watcher is up for the first time
-	once    sync.Once
-	rewatch chan struct{} // the ignore patterns changed
-	flushes chan flushRequest
+	specials     *specials
+	saidSpecials atomic.Bool
+	changes      chan change
+	watched      chan struct{} // closed when the watcher is up for the first time
+	once         sync.Once
+	rewatch      chan struct{} // the ignore patterns changed
+	flushes      chan flushRequest
 	// stateChanged tells scanLoop that WatchState has.
 	stateChanged chan struct{}
 	// canaries that are out: name → chan struct{}, closed when it is seen.
@@ -70,7 +73,7 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 	raw.FilesystemType = config.FilesystemTypeBasic // our own looks are not scans
 	r := &folderRunner{
 		e: e, f: f, log: e.log.With("folder", f.ID),
-		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil), gate: e.gates[f.ID],
+		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil), gate: e.gates[f.ID], specials: e.disks[f.ID].specials,
 		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
 		stateChanged: make(chan struct{}, 1),
 		state:        WatchState{Mode: "off"}, rescan: f.RescanInterval,
@@ -295,6 +298,7 @@ func (r *folderRunner) scanOnce(ctx context.Context, paths []string) error {
 		return ctx.Err()
 	}
 	r.e.metrics.scanSeconds.WithLabelValues(r.f.ID).Observe(time.Since(started).Seconds())
+	r.noteSpecials()
 	if err == nil && len(paths) == 0 {
 		r.mu.Lock()
 		r.lastAt, r.took, r.accepted = time.Now(), time.Since(started), false

@@ -164,10 +164,17 @@ func TestEveryKindOfFileCrosses(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "last of them", func() bool { return ends[1].has(fmt.Sprint("side", i, "/hard2"), "hard") })
+		eventually(t, "the note of what is skipped", func() bool {
+			f := e.Status().Folders[0]
+			return f.SkippedCount == 1 && f.Skipped[0].Path == fmt.Sprint("side", i, "/fifo") && strings.Contains(f.Skipped[0].Err, "named pipe") && f.ErrorCount == 0
+		})
 		if err := os.Remove(in("fifo")); err != nil {
 			t.Fatal(err)
 		}
 		p.equalTrees()
+		if n := e.Status().Folders[0].SkippedCount; n != 0 {
+			t.Errorf("%d skipped, and it is gone", n)
+		}
 		// The exec bit survives an edit, and alone is a change.
 		e.write(t, fmt.Sprint("side", i, "/script"), "#!/bin/sh\necho\n")
 		if err := os.Chmod(in("secret"), 0o640); err != nil {

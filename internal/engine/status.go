@@ -37,7 +37,12 @@ type FolderStatus struct {
 	// Errors of items, the first maxErrors of ErrorCount.
 	Errors     []ItemError `json:"errors,omitempty"`
 	ErrorCount int         `json:"errorCount"`
-	Conflicts  int         `json:"conflicts"`
+	// Skipped are the first maxErrors of SkippedCount sockets, named pipes and
+	// devices on this side, which are not synchronized; the count ends at
+	// maxSpecials.
+	Skipped      []ItemError `json:"skipped,omitempty"`
+	SkippedCount int         `json:"skippedCount,omitempty"`
+	Conflicts    int         `json:"conflicts"`
 	// ConflictCopies are the first maxErrors of them.
 	ConflictCopies []string   `json:"conflictCopies,omitempty"`
 	LastSync       time.Time  `json:"lastSync,omitzero"`
@@ -167,6 +172,8 @@ func (e *Engine) folderStatus(id string) FolderStatus {
 			}
 		}
 	}
+	skipped := r.specials.list(r.f.Path, r.skip)
+	s.Skipped, s.SkippedCount = skipped[:min(len(skipped), maxErrors)], len(skipped)
 	s.Conflicts, s.LastSync = e.track.folder(id)
 	copies := e.Conflicts(id)
 	s.ConflictCopies = copies[:min(len(copies), maxErrors)]

@@ -94,6 +94,9 @@ func (t *writer) sync(s *filesync.Status) {
 		if more := f.ErrorCount - len(f.Errors); more > 0 {
 			t.line("", "and %d more", more)
 		}
+		if f.SkippedCount > 0 {
+			t.line("", "not synchronized: sockets, named pipes and devices, %d, such as %s", f.SkippedCount, f.Skipped[0].Path)
+		}
 	}
 	t.line("Traffic", "%s sent, %s received", ui.Bytes(s.OutBytes), ui.Bytes(s.InBytes))
 }
