@@ -99,8 +99,17 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 	if e.halts, err = loadHalts(e.cfg.Home); err != nil {
 		return err
 	}
+	moved, err := e.dropMoved()
+	if err != nil {
+		return err
+	}
 	for i, f := range e.cfg.Folders {
-		if err := prepareRoot(f, fresh); err != nil {
+		if moved[f.ID] {
+			if err := e.halts.set(f.ID, ""); err != nil {
+				return err
+			}
+		}
+		if err := prepareRoot(f, fresh || moved[f.ID]); err != nil {
 			// The folder will be in an error state; the others work.
 			e.log.Warn("prepare sync folder", "folder", f.ID, "err", err)
 		}

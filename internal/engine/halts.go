@@ -61,11 +61,7 @@ func (h *halts) set(folder, reason string) error {
 	if err != nil {
 		return fmt.Errorf("note stopped folders: %w", err)
 	}
-	temp := h.path + ".tmp"
-	if err := os.WriteFile(temp, content, 0o600); err != nil {
-		return fmt.Errorf("note stopped folders: %w", err)
-	}
-	if err := os.Rename(temp, h.path); err != nil {
+	if err := replaceFile(h.path, content); err != nil {
 		return fmt.Errorf("note stopped folders: %w", err)
 	}
 	return nil
