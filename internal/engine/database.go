@@ -15,6 +15,9 @@ import (
 	"github.com/syncthing/syncthing/lib/db"
 	"github.com/syncthing/syncthing/lib/db/backend"
 	"github.com/syncthing/syncthing/lib/locations"
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
 
 	"okteto/internal/contract"
 )
@@ -89,7 +92,7 @@ func (e *Engine) setNewerAside() error {
 func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlevel, error) {
 	store, err := backend.Open(path, backend.Tuning(raw.Options.DatabaseTuning))
 	if err != nil {
-		return nil, err
+		return nil, explain(path, err)
 	}
 	ll, err := db.NewLowlevel(store, e.events)
 	if err != nil {
@@ -111,10 +114,24 @@ func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlev
 	return ll, nil
 }
 
+// errNotWritable is a database that can be read, but not opened to write.
+var errNotWritable = errors.New("it can be read only")
+
+// explain finds out why a database cannot be opened: the library's own error hides
+// its cause. What can be read from end to end of its log is not damaged.
+func explain(path string, err error) error {
+	reader, cause := leveldb.OpenFile(path, &opt.Options{ReadOnly: true, ErrorIfMissing: true, Strict: opt.StrictAll})
+	if cause == nil {
+		cause = errors.Join(errNotWritable, reader.Close())
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
 // isDiskOrLock tells an environment's trouble from a damaged database: a full
 // disk, missing rights, or another engine that has it open.
 func isDiskOrLock(err error) bool {
 	for _, cause := range []error{
+		errNotWritable, storage.ErrLocked,
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS,
 		syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.EIO,
 	} {
