@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"okteto/bin-image/original"
@@ -224,6 +225,34 @@ func TestOperatorsPrograms(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(user, "tool")); err != nil || info.Mode()&0o100 == 0 {
 		t.Errorf("the operator's program is not there to run: %v, %v", info, err)
+	}
+}
+
+// TestStopDuringStart: the first process of a container gets no signal that it does
+// not catch, and a pod that is deleted while it starts would not end.
+func TestStopDuringStart(t *testing.T) {
+	t.Parallel()
+	cloud, user := t.TempDir(), t.TempDir()
+	slow := filepath.Join(cloud, "slow")
+	if err := syscall.Mkfifo(slow, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := sandbox.Start(t, sandbox.Options{
+		Bin: scriptBin(t), Dirs: []string{"/var/okteto/cloudbin", "/usr/local/bin"},
+		Volumes: map[string]string{"/var/okteto/cloudbin": cloud, "/usr/local/bin": user},
+	})
+	// Opening to write waits for the reader: the script is in the midst of it.
+	pipe, err := os.OpenFile(slow, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Signal(syscall.SIGTERM)
+	pipe.Close()
+	if code := c.Wait(); code != 128+int(syscall.SIGTERM) {
+		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(c.Log(), "supervisor[") {
+		t.Error("it goes on")
 	}
 }
 

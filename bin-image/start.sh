@@ -29,6 +29,10 @@ fail() {
   exit 1
 }
 
+# The first process of a container ends on no signal that it does not catch.
+trap 'exit 143' TERM
+trap 'exit 130' INT
+
 inherited_umask=$(umask)
 umask 077
 
@@ -37,15 +41,29 @@ parents() { (umask "$2" && bb mkdir -p "$1"); }
 
 # place SOURCE DEST MODE: puts a copy at DEST in one step, whatever was there,
 # so that nobody ever reads half of it and no link is followed. A DEST that
-# cannot be replaced, as a mounted file, is written into.
+# cannot be replaced, as a mounted file, is written into. On failure, reason says
+# why, and full is set if there was no room: then DEST is as it was before.
 place() {
+  full=''
+  # A full disk has no room for a second copy of what is there already.
+  [ ! -h "$2" ] && bb cmp -s "$1" "$2" && bb chmod "$3" "$2" 2>/dev/null && return
   temporary=${2%/*}/.okteto-$$-${2##*/}
-  if bb cp "$1" "$temporary" 2>/dev/null && bb chmod "$3" "$temporary" && bb mv -T -f "$temporary" "$2" 2>/dev/null; then
-    return
-  fi
   bb rm -f "$temporary"
-  [ ! -d "$2" ] && bb cp "$1" "$2" && { bb chmod "$3" "$2" || true; }
+  if (: >"$temporary") 2>/dev/null; then
+    if ! reason=$(bb cp "$1" "$temporary" 2>&1); then
+      bb rm -f "$temporary"
+      full=1
+      return 1
+    fi
+    bb chmod "$3" "$temporary" && bb mv -T -f "$temporary" "$2" 2>/dev/null && return
+    bb rm -f "$temporary"
+  fi
+  reason="$2 is a directory"
+  [ ! -d "$2" ] && reason=$(bb cp "$1" "$2" 2>&1) && { bb chmod "$3" "$2" || true; }
 }
+
+# stays DEST: there was no room for the new content, and the old one will do.
+stays() { [ -n "$full" ] && [ -s "$1" ] && warn "$1 stays as it was: $reason"; }
 
 # private_mode FILE: what the owner may do with FILE, and nobody else.
 private_mode() {
@@ -108,13 +126,14 @@ secret() {
       fi
       # The folder is the user's: it gets usual modes.
       parents "${2%/*}" 022 || { warn "cannot make ${2%/*}: $2 is not written"; return 0; }
-      place "$source" "$2" 0644 || warn "cannot write $2"
+      place "$source" "$2" 0644 || warn "cannot write $2: $reason"
       ;;
     *)
       [ "$source" = "$2" ] && return
       [ -f "$source" ] || fail "there is no secret $1 in $secrets; run 'okteto down' and 'okteto up' again"
       parents "${2%/*}" 077 || fail "cannot make ${2%/*} for the secret $1 as user $uid; give it a volume or another path"
-      place "$source" "$2" "$(private_mode "$source")" || fail "cannot write the secret $1 to $2 as user $uid"
+      place "$source" "$2" "$(private_mode "$source")" || stays "$2" ||
+        fail "cannot write the secret $1 to $2 as user $uid: $reason"
       ;;
   esac
 }
@@ -153,8 +172,10 @@ done
 if [ -d "$sync_home/secret" ]; then
   for source in "$sync_home"/secret/*; do
     [ -f "$source" ] || continue
-    place "$source" "$sync_home/${source##*/}" 0600 ||
-      fail "cannot write $sync_home/${source##*/} as user $uid; if the volume belongs to another user, set securityContext.runAsUser and fsGroup"
+    place "$source" "$sync_home/${source##*/}" 0600 && continue
+    # Without room the supervisor tries again, and whoever logs in can make some.
+    [ -n "$full" ] && warn "cannot write $sync_home/${source##*/}: $reason" && continue
+    fail "cannot write $sync_home/${source##*/} as user $uid: $reason; if the volume belongs to another user, set securityContext.runAsUser and fsGroup"
   done
 else
   warn "there is no $sync_home/secret: the sync configuration in $sync_home is used as it is"
@@ -162,6 +183,13 @@ fi
 
 [ -z "$docker" ] || docker_login
 
+# A shell drops variables whose names are none to it (spring.profiles.active), and
+# exports its own where the container has some of the same name. So the supervisor
+# gets the environment as Kubernetes gave it to this process, through a pipe. Go's
+# settings in it are for the user's program, and would change the supervisor.
 umask "$inherited_umask"
+unset GOGC GOMEMLIMIT GOMAXPROCS GODEBUG GOTRACEBACK
 # shellcheck disable=SC2086 # empty flags must vanish
-exec "$bin/okteto-supervisor" $remote $reset "$verbose"
+OKTETO_START_ENVIRON=3 exec "$bin/okteto-supervisor" $remote $reset "$verbose" 3<<EOF
+$(bb base64 "/proc/$$/environ" 2>/dev/null || echo "not readable")
+EOF

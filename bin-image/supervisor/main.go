@@ -12,17 +12,22 @@ import (
 	"os/signal"
 	"syscall"
 
+	"okteto/bin-image/supervisor/environ"
 	"okteto/bin-image/supervisor/tree"
 	"okteto/internal/contract"
 )
 
 func main() {
-	opts, err := parse(os.Args[1:])
+	container, environErr := environ.Container()
+	opts, err := parse(os.Args[1:], container)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(0)
 	case err != nil:
 		os.Exit(2)
+	}
+	if environErr != nil {
+		fmt.Fprintln(os.Stderr, "okteto-supervisor: sessions see the environment as a shell left it:", environErr)
 	}
 	// The end of a terminal or of the log's reader is nothing to die of. They are
 	// caught and dropped, not ignored: every session would inherit that.
@@ -35,8 +40,8 @@ func main() {
 	}
 }
 
-func parse(args []string) (tree.Options, error) {
-	var opts tree.Options
+func parse(args, container []string) (tree.Options, error) {
+	opts := tree.Options{Environ: container}
 	flags := flag.NewFlagSet(contract.SupervisorBinary, flag.ContinueOnError)
 	flags.BoolVar(&opts.Remote, "remote", false, "also run the SSH server")
 	flags.BoolVar(&opts.Reset, "reset", false, "drop the sync database before the first start")
@@ -56,7 +61,7 @@ func parse(args []string) (tree.Options, error) {
 		fmt.Println(contract.Version)
 		return opts, flag.ErrHelp
 	}
-	opts.FromEnvironment(os.Getenv)
+	opts.FromEnvironment(environ.Lookup(container))
 	return opts, nil
 }
 

@@ -19,13 +19,13 @@ func TestArguments(t *testing.T) {
 		{[]string{"--remote", "--reset", "--verbose=false"}, true, true, false},
 		{[]string{"--verbose=true"}, false, false, true},
 	} {
-		got, err := parse(test.args)
+		got, err := parse(test.args, nil)
 		if err != nil || got.Remote != test.remote || got.Reset != test.reset || got.Verbose != test.verbose {
 			t.Errorf("%q: %+v, %v", test.args, got, err)
 		}
 	}
 	for _, args := range [][]string{{"--unknown"}, {"argument"}, {"--grace", "soon"}} {
-		if _, err := parse(args); err == nil || errors.Is(err, flag.ErrHelp) {
+		if _, err := parse(args, nil); err == nil || errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

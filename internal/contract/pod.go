@@ -99,6 +99,9 @@ const (
 	// EnvMetricsAddress is host:port of the metrics listener; "off" turns it
 	// off. Ours.
 	EnvMetricsAddress = "OKTETO_METRICS_ADDRESS"
+	// EnvStartEnviron is how start.sh tells the supervisor which file descriptor
+	// has the environment that the container was started with. Ours.
+	EnvStartEnviron = "OKTETO_START_ENVIRON"
 	// EnvTerminal is an SSH env request that names a terminal to keep over the
 	// loss of its connection. Ours.
 	EnvTerminal = "OKTETO_TERMINAL"

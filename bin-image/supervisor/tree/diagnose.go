@@ -29,6 +29,10 @@ func (s *supervisor) diagnoseSyncthing() *service.Cause {
 	if cause := missing("binary-missing", binary); cause != nil {
 		return cause
 	}
+	// Without room files are missing, too.
+	if cause := diskFull(s.opts.DataDir, s.opts.SyncthingHome); cause != nil {
+		return cause
+	}
 	_, err := syncapi.ReadConfig(s.configPath())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -46,9 +50,6 @@ func (s *supervisor) diagnoseSyncthing() *service.Cause {
 	}
 	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
 		return &service.Cause{ID: "certificate-invalid", Detail: err.Error()}
-	}
-	if cause := diskFull(s.opts.DataDir, s.opts.SyncthingHome); cause != nil {
-		return cause
 	}
 	return portInUse(s.pid(contract.SyncthingBinary), s.opts.SyncthingAddress, net.JoinHostPort("127.0.0.1", strconv.Itoa(contract.SyncthingPort)))
 }

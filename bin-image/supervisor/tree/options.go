@@ -24,6 +24,8 @@ type Options struct {
 	// Verbose logs at debug level.
 	Verbose bool
 
+	// Environ is the container's environment, which sessions get.
+	Environ []string
 	// BinDir holds the agents; by default the directory of this executable.
 	BinDir string
 	// SyncthingHome holds config.xml, cert.pem and key.pem, SecretDir the copies

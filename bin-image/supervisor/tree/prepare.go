@@ -13,7 +13,8 @@ import (
 )
 
 // prepare makes the directories that the daemon needs and fills in for start.sh
-// where that did not run, as in an image that the agents were baked into.
+// where that did not run, as in an image that the agents were baked into, or had no
+// room. It is called before each start of the daemon.
 // Nothing here is fatal: the service that misses something says so itself, and
 // the others go on.
 func (s *supervisor) prepare() {
@@ -37,7 +38,9 @@ func (s *supervisor) copyMissing(from, to string) {
 		return
 	}
 	if err == nil {
-		err = os.WriteFile(to, content, 0o600)
+		if err = os.WriteFile(to, content, 0o600); err != nil {
+			_ = os.Remove(to) // half of it would not be missing the next time
+		}
 	}
 	if err != nil {
 		s.log.Error("cannot copy from the secret", "path", to, "err", err)

@@ -64,7 +64,6 @@ func Run(ctx context.Context, opts Options) error {
 	if s.memory, err = cgroup.Self(); err != nil {
 		log.Info("the container's memory figures cannot be read; kills for memory will show as signals", "err", err)
 	}
-	s.prepare()
 	s.assemble()
 	err = s.run(ctx)
 	reaper.Close()

@@ -38,13 +38,14 @@ func (s *supervisor) syncthing() service.Config {
 	return service.Config{
 		Name: contract.SyncthingBinary,
 		Command: func(first bool) child.Spec {
+			s.prepare()
 			args := []string{"--config", s.opts.SyncthingHome, "--data", s.opts.DataDir}
 			if first && s.opts.Reset {
 				args = append(args, "--reset-database")
 			}
 			return child.Spec{
 				Path: filepath.Join(s.opts.BinDir, contract.SyncthingBinary),
-				Args: args, Env: s.syncthingEnv(os.Environ()), Dir: s.opts.SyncthingHome,
+				Args: args, Env: s.syncthingEnv(s.opts.Environ), Dir: s.opts.SyncthingHome,
 			}
 		},
 		Probe:       s.sync.Healthy,
@@ -59,7 +60,8 @@ func (s *supervisor) syncthing() service.Config {
 }
 
 // syncthingEnv leaves out what the daemon has no use for: the pod's environment
-// is full of the user's secrets, and what does not have them cannot show them.
+// is full of the user's secrets, and what does not have them cannot show them. Nor
+// does it get Go's settings (GOGC, GODEBUG): they are meant for the user's program.
 func (s *supervisor) syncthingEnv(environ []string) []string {
 	var env []string
 	home := false
@@ -68,9 +70,7 @@ func (s *supervisor) syncthingEnv(environ []string) []string {
 		switch {
 		case name == "HOME":
 			home = true
-		case name == "PATH", name == "TZ", name == "LANG", name == "TMPDIR",
-			name == "GOMEMLIMIT", name == "GOGC", name == "GOMAXPROCS", name == "GODEBUG", name == "GOTRACEBACK",
-			name == "STTRACE":
+		case name == "PATH", name == "TZ", name == "LANG", name == "TMPDIR", name == "STTRACE":
 		default:
 			continue
 		}
@@ -89,7 +89,7 @@ func (s *supervisor) remote() service.Config {
 		Command: func(bool) child.Spec {
 			// Sessions inherit the environment and the working directory of
 			// the container through it.
-			return child.Spec{Path: filepath.Join(s.opts.BinDir, contract.RemoteBinary), Env: os.Environ()}
+			return child.Spec{Path: filepath.Join(s.opts.BinDir, contract.RemoteBinary), Env: s.opts.Environ}
 		},
 		Probe:      s.probeSSH,
 		Hung:       hungAfter,
