@@ -65,6 +65,7 @@ func editorBootstrap(tb testing.TB, s *sshkit.Server) {
 	if err := roundTrip(conn, noise(1<<20)); err != nil {
 		tb.Error(err)
 	}
+	sshkit.Await(tb, "editor's server alive", func() bool { return alive(m) })
 	_, _ = io.WriteString(in, "exit 3\n")
 	_ = cmd.Wait()
 	want(tb, "status", cmd.ProcessState.ExitCode(), 3)

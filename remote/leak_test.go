@@ -66,6 +66,7 @@ func noLeak(t testing.TB, s *sshkit.Server, f func()) {
 	}) {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
+	t.Logf("before %+v, after %+v", before, after)
 	if grown := after.rss - before.rss; grown > 32<<10 {
 		t.Errorf("memory grew by %d KiB", grown)
 	}

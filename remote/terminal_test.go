@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
 	"okteto/internal/contract"
+	"okteto/internal/testkit/proxy"
 	"okteto/internal/testkit/sshkit"
 )
 
@@ -236,6 +238,55 @@ func TestTerminalIsTakenOverFromAStalledClient(t *testing.T) {
 	x := terminalOn(t, s.Dial(t), nil, named("t"))
 	x.run("")
 	x.expect("now 42")
+}
+
+// TestTerminalInputThatNobodyReads shows that what a lost client has typed keeps
+// neither its connection nor its successor's input, however the client was lost.
+func TestTerminalInputThatNobodyReads(t *testing.T) {
+	oursOnly(t)
+	for name, lose := range map[string]func(*proxy.Proxy, *ssh.Client){
+		"closed": func(_ *proxy.Proxy, c *ssh.Client) { _ = c.Conn.Close() },
+		"reset":  func(p *proxy.Proxy, _ *ssh.Client) { p.Cut() },
+		"silent": func(p *proxy.Proxy, _ *ssh.Client) { p.Stall(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startOurs(t, "--keepalive-interval=200ms", "--keepalive-misses=2")
+			p, err := proxy.New(s.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Close)
+			file := filepath.Join(t.TempDir(), "read")
+			first := dialBy(t, s, p.Addr())
+			x := terminalOn(t, first, nil, named("t"))
+			x.run("stty raw -echo; echo ready; while [ ! -e " + file + " ]; do sleep 0.02; done; exec cat")
+			x.expect("ready")
+			x.send(strings.Repeat("x", 200_000)) // more than a terminal holds
+			sshkit.Await(t, "the terminal is full", func() bool {
+				n, _ := strconv.ParseFloat(metric(t, s, `okteto_remote_session_bytes_total{direction="in",kind="pty-exec"}`), 64)
+				return n >= 1<<15
+			})
+			lose(p, first)
+
+			y := terminalOn(t, s.Dial(t), nil, named("t"))
+			y.run("")
+			y.expect("ready")
+			y.send("more")
+			sshkit.Await(t, "the first connection has ended", func() bool { return metric(t, s, "okteto_remote_connections_active") == "1" })
+			write(t, file, nil)
+			y.expect("x+more")
+		})
+	}
+}
+
+func dialBy(t *testing.T, s *sshkit.Server, addr string) *ssh.Client {
+	t.Helper()
+	c, err := ssh.Dial("tcp", addr, s.Config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func TestTerminalGraceEnds(t *testing.T) {

@@ -43,7 +43,11 @@ type carry struct {
 
 func (c *carry) run(reqs <-chan *ssh.Request) {
 	var wg sync.WaitGroup
-	wg.Add(2)
+	wg.Add(3)
+	go func() {
+		defer wg.Done()
+		discard(c.ch.Stderr())
+	}()
 	go func() {
 		defer wg.Done()
 		ssh.DiscardRequests(reqs)
@@ -68,7 +72,7 @@ func (c *carry) run(reqs <-chan *ssh.Request) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			_, _ = io.Copy(io.Discard, c.ch)
+			discard(c.ch)
 		}()
 	case complete:
 		_ = c.conn.CloseWrite()
@@ -77,6 +81,17 @@ func (c *carry) run(reqs <-chan *ssh.Request) {
 	_ = c.ch.Close()
 	_ = c.conn.Close()
 	wg.Wait()
+}
+
+// discard takes what has no use: the rest of the client's data, or what it sends
+// beside the data (RFC 4254 section 5.2), which must not use up the channel's window.
+func discard(r io.Reader) {
+	buf := make([]byte, 512)
+	for {
+		if _, err := r.Read(buf); err != nil {
+			return
+		}
+	}
 }
 
 // toClient carries what the target says, and its end.

@@ -2,9 +2,11 @@ package session
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -86,6 +88,9 @@ type attachment struct {
 	// over is closed when the terminal has no more to say to this client.
 	over chan struct{}
 	once sync.Once
+	// until is when the terminal takes no more of this client's input: soon after
+	// its end. Protected by the terminal's mu.
+	until time.Time
 }
 
 func newAttachment(ch ssh.Channel) *attachment {
@@ -121,4 +126,54 @@ func (a *attachment) write(count func(int)) {
 			return
 		}
 	}
+}
+
+// typist writes what a client types into a terminal that outlives it. A program
+// that reads nothing must not keep a client that is gone, nor what its successor
+// types.
+type typist struct {
+	t   *terminal
+	a   *attachment
+	out io.Writer
+}
+
+func (y typist) Write(p []byte) (int, error) {
+	y.t.typing.Lock()
+	defer y.t.typing.Unlock()
+	y.t.begin(y.a)
+	defer y.t.begin(nil)
+	return y.out.Write(p)
+}
+
+// begin makes a the client whose input is being written; nil when it has been.
+func (t *terminal) begin(a *attachment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	limited := t.writer != nil && !t.writer.until.IsZero()
+	t.writer = a
+	if a != nil && !a.until.IsZero() || limited {
+		t.setInputDeadline()
+	}
+}
+
+// limit gives the input of a client that has ended a little time to be read.
+func (t *terminal) limit(a *attachment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !a.until.IsZero() {
+		return
+	}
+	a.until = time.Now().Add(lastInputTime)
+	if t.writer == a {
+		t.setInputDeadline()
+	}
+}
+
+// setInputDeadline applies the current writer's. The caller holds mu.
+func (t *terminal) setInputDeadline() {
+	var until time.Time
+	if t.writer != nil {
+		until = t.writer.until
+	}
+	_ = t.proc.master.SetWriteDeadline(until)
 }

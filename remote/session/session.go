@@ -114,6 +114,11 @@ func (s *Server) Serve(ctx context.Context, client Client, ch ssh.Channel, reqs 
 		gone:   make(chan struct{}),
 		log:    s.opts.Log.With("conn", client.ID),
 	}
+	x.wg.Add(1)
+	go func() {
+		defer x.wg.Done()
+		discard(ch.Stderr())
+	}()
 	for req := range reqs {
 		ok := x.handle(ctx, req)
 		if req.WantReply {
@@ -128,6 +133,17 @@ func (s *Server) Serve(ctx context.Context, client Client, ch ssh.Channel, reqs 
 	cancel()
 	x.wg.Wait()
 	_ = ch.Close()
+}
+
+// discard takes what a client sends beside the data of a channel (RFC 4254 section
+// 5.2), for which there is no use, so that it does not use up the channel's window.
+func discard(r io.Reader) {
+	buf := make([]byte, 512)
+	for {
+		if _, err := r.Read(buf); err != nil {
+			return
+		}
+	}
 }
 
 // exchange is one session channel: what the client has asked for so far and

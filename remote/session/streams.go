@@ -73,7 +73,12 @@ func (x *exchange) run(p *process) {
 	x.wg.Add(1)
 	go func() {
 		defer x.wg.Done()
-		x.feed(p, func(n int) { in.Add(float64(n)) }, true)
+		dst := io.Writer(p.stdin)
+		if p.master != nil {
+			dst = quickio.New(p.master)
+		}
+		midLine := x.feed(dst, func(n int) { in.Add(float64(n)) })
+		x.endInput(p, midLine)
 	}()
 
 	select {
@@ -107,15 +112,11 @@ func (x *exchange) run(p *process) {
 	}
 }
 
-// feed carries the client's input to the program. typeEOF makes the client's
-// EOF the end-of-file character of a terminal.
-func (x *exchange) feed(p *process, count func(int), typeEOF bool) {
-	dst := io.Writer(p.stdin)
-	if p.master != nil {
-		dst = quickio.New(p.master)
-	}
+// feed carries the client's input to the program, and reports whether it ended in
+// the middle of a line.
+func (x *exchange) feed(dst io.Writer, count func(int)) (midLine bool) {
 	buf := make([]byte, chunk)
-	midLine, broken := false, false
+	broken := false
 	for {
 		n, err := x.ch.Read(buf)
 		if n > 0 && !broken {
@@ -128,14 +129,15 @@ func (x *exchange) feed(p *process, count func(int), typeEOF bool) {
 			}
 		}
 		if err != nil {
-			break
+			return midLine
 		}
 	}
+}
+
+// endInput passes the client's EOF on: to a terminal as its end-of-file character.
+func (x *exchange) endInput(p *process, midLine bool) {
 	if p.master == nil {
 		_ = p.stdin.Close()
-		return
-	}
-	if !typeEOF {
 		return
 	}
 	// The library reports the loss of a connection as an EOF too, a moment

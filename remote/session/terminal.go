@@ -35,10 +35,13 @@ type terminal struct {
 	key  terminalKey
 	proc *process
 
+	typing sync.Mutex // held while a client's input is written
+
 	mu       sync.Mutex // protects the following
 	recent   ring
 	client   *attachment
-	reader   reader // of the last client
+	writer   *attachment // whose input is being written
+	reader   reader      // of the last client
 	detached time.Time
 	expiry   *time.Timer
 	drained  bool // all output is in recent
@@ -96,7 +99,7 @@ func (x *exchange) attend(t *terminal, a *attachment, again bool) {
 	go func() {
 		defer x.wg.Done()
 		in := bytes.WithLabelValues("in", t.proc.kind)
-		x.feed(t.proc, func(n int) { in.Add(float64(n)) }, false)
+		x.feed(typist{t, a, quickio.New(t.proc.master)}, func(n int) { in.Add(float64(n)) })
 	}()
 	select {
 	case <-a.over:
@@ -105,12 +108,14 @@ func (x *exchange) attend(t *terminal, a *attachment, again bool) {
 			t.forget()
 			report(x.ch, t.proc)
 		} else {
+			t.limit(a)
 			_ = x.ch.Close() // another client has taken over
 		}
 		<-x.gone
 	case <-x.gone:
 	}
 	a.end()
+	t.limit(a)
 	t.leave(a, isLost(x.client.Lost))
 }
 
