@@ -8,13 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"okteto/bin-image/original"
 	"okteto/bin-image/process"
 	"okteto/bin-image/sandbox"
 	"okteto/internal/contract"
-	"okteto/internal/identity"
 )
 
 // pod starts the agents as the newest original CLI does.
@@ -163,40 +161,6 @@ func TestKilledSupervisor(t *testing.T) {
 			}
 			return err
 		})
-	}
-}
-
-// TestStop: TERM ends everything in good order, with what sessions have left.
-func TestStop(t *testing.T) {
-	t.Parallel()
-	src := t.TempDir()
-	if err := os.Chmod(src, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	d, o := dev(t, original.Dev{Era: original.H, Folders: []original.Folder{{Path: "/src"}}})
-	key, err := identity.LoadOrCreateUserKey(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Secret = d.Secret(string(key.AuthorizedKey))
-	o.UID, o.GID, o.ReadOnly, o.Volumes = 12345, 12345, true, map[string]string{"/src": src}
-	c := sandbox.Start(t, o)
-	ready(c)
-	client := connect(t, c, key)
-	background(t, client, "job", `trap "echo flushed >/src/flushed; exit" TERM; echo >/src/up; while :; do `+busybox+` sleep 0.05; done`)
-	client.Close()
-	c.Eventually("the background job", func() error { _, err := os.Stat(filepath.Join(src, "up")); return err })
-	begin := time.Now()
-	c.Signal(syscall.SIGTERM)
-	if code := c.Wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	t.Logf("stopped after %s", time.Since(begin).Round(time.Millisecond))
-	for _, name := range []string{contract.SyncthingBinary, contract.RemoteBinary} {
-		logs(t, c, "service="+name, "reason=stop", `ended="exit code 0"`)
-	}
-	if _, err := os.Stat(filepath.Join(src, "flushed")); err != nil {
-		t.Errorf("the background job had no time to end: %v", err)
 	}
 }
 

@@ -71,6 +71,9 @@ type Options struct {
 	// Cgroup, if set, is a memory cgroup's directory to start in.
 	Cgroup string
 
+	// Stdout and stderr of the container, instead of Container.Log.
+	Stdout *os.File `json:"-"`
+
 	// Base is where the root file system is mounted.
 	Base string
 }
@@ -105,6 +108,9 @@ func Start(t testing.TB, o Options) *Container {
 	c.cmd = exec.Command("/proc/self/exe")
 	c.cmd.Env = []string{initVariable + "=" + string(config), "GORACE=atexit_sleep_ms=0"}
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
+	if o.Stdout != nil {
+		c.cmd.Stdout, c.cmd.Stderr = o.Stdout, o.Stdout
+	}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,

@@ -2,7 +2,10 @@ package service
 
 import (
 	"context"
+	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"okteto/bin-image/supervisor/child"
 )
@@ -51,6 +54,8 @@ func (s *Service) probe(ctx context.Context, p *child.Process, hung chan<- struc
 	every, ready, looked := firstProbe, false, false
 	answered := time.Now()
 	for {
+		s.kills.note()
+		s.resume(p)
 		err := s.ask(ctx)
 		if ctx.Err() != nil {
 			return
@@ -82,6 +87,22 @@ func (s *Service) probe(ctx context.Context, p *child.Process, hung chan<- struc
 			timer.Stop()
 			return
 		}
+	}
+}
+
+// resume continues a process that was stopped (signal(7)): it hangs, but has lost
+// nothing, and its sessions end only with it.
+func (s *Service) resume(p *child.Process) {
+	proc, err := procfs.NewProc(p.PID)
+	if err != nil {
+		return
+	}
+	if stat, err := proc.Stat(); err != nil || stat.State != "T" {
+		return
+	}
+	s.cfg.Log.Warn("was stopped by a signal, continuing it", "pid", p.PID)
+	if err := p.Signal(syscall.SIGCONT); err != nil {
+		s.cfg.Log.Error("cannot be continued", "pid", p.PID, "err", err)
 	}
 }
 

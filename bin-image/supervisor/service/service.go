@@ -53,6 +53,7 @@ type Service struct {
 	backoff Backoff
 	wait    time.Duration
 	started bool
+	kills   *kills
 }
 
 // New service; it does nothing until served.
@@ -72,6 +73,7 @@ func New(reaper *child.Reaper, cfg Config) *Service {
 	cfg.Log = cfg.Log.With("service", cfg.Name)
 	return &Service{
 		cfg: cfg, reaper: reaper, backoff: cfg.Backoff,
+		kills:  &kills{count: cfg.OOMKills, window: killWindow},
 		status: Status{Name: cfg.Name, Phase: Waiting, Exits: map[Reason]uint64{}},
 	}
 }
@@ -92,7 +94,7 @@ func (s *Service) Serve(ctx context.Context) error {
 // run starts the process and returns after its end.
 func (s *Service) run(ctx context.Context) {
 	spec := s.cfg.Command(!s.started)
-	before := s.oomKills()
+	s.kills.start()
 	out, err := s.startOutput(&spec)
 	if err != nil {
 		s.failedStart(err)
@@ -122,7 +124,7 @@ func (s *Service) run(ctx context.Context) {
 	}
 	exit := process.Exit()
 	out.wait()
-	reason := s.reason(exit, s.oomKills() > before)
+	reason := s.reason(exit, s.kills.risen())
 	switch {
 	case hung:
 		reason = ReasonUnresponsive
@@ -192,8 +194,10 @@ func (s *Service) ended(p *child.Process, exit child.Exit, reason Reason) {
 
 // end stops the process: TERM, and KILL when the grace is over.
 func (s *Service) end(p *child.Process) {
-	if err := p.Signal(syscall.SIGTERM); err != nil {
-		s.cfg.Log.Warn("cannot be stopped", "pid", p.PID, "err", err)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} { // a stopped one could not end
+		if err := p.Signal(sig); err != nil {
+			s.cfg.Log.Warn("cannot be stopped", "pid", p.PID, "err", err)
+		}
 	}
 	timer := time.NewTimer(s.cfg.Grace)
 	defer timer.Stop()
@@ -205,17 +209,6 @@ func (s *Service) end(p *child.Process) {
 			s.cfg.Log.Error("cannot be killed", "pid", p.PID, "err", err)
 		}
 	}
-}
-
-func (s *Service) oomKills() uint64 {
-	if s.cfg.OOMKills == nil {
-		return 0
-	}
-	n, err := s.cfg.OOMKills()
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 func (s *Service) diagnose() *Cause {

@@ -36,10 +36,13 @@ func TestMain(m *testing.M) {
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("deaf")
 		time.Sleep(time.Hour) // not select: without other goroutines that is a deadlock
-	case "polite":
+	case "polite", "stopped":
 		term := make(chan os.Signal, 1)
 		signal.Notify(term, syscall.SIGTERM)
 		fmt.Println("listening")
+		if role == "stopped" {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		}
 		<-term
 		os.Exit(0)
 	case "chatty":
@@ -228,12 +231,38 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
+// TestStoppedIsContinued: SIGSTOP costs a service nothing but the time until it is
+// noticed.
+func TestStoppedIsContinued(t *testing.T) {
+	s, log := serve(t, Config{
+		Name: "stopped", Command: command("polite"), Backoff: fastBackoff(),
+		ProbeEvery: 5 * time.Millisecond, Probe: func(context.Context) error { return nil },
+	})
+	eventually(t, "ready", func() bool { return s.Status().Phase == Ready })
+	pid := s.Status().PID
+	for range 3 {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "that it runs again", func() bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			return err == nil && !strings.Contains(string(stat), ") T ") && strings.Contains(log.String(), "was stopped by a signal")
+		})
+	}
+	if status := s.Status(); status.PID != pid || status.Restarts > 0 {
+		t.Errorf("it was replaced: %+v", status)
+	}
+}
+
 func TestStop(t *testing.T) {
-	for role, want := range map[string]string{"polite": "exit code 0", "stubborn": "signal SIGKILL"} {
+	for role, want := range map[string]string{"polite": "exit code 0", "stubborn": "signal SIGKILL", "stopped": "exit code 0"} {
 		t.Run(role, func(t *testing.T) {
-			log := &lines{}
+			log, grace := &lines{}, 20*time.Second
+			if role == "stubborn" {
+				grace = 200 * time.Millisecond
+			}
 			s := New(reaper, Config{
-				Name: role, Command: command(role), Grace: 200 * time.Millisecond,
+				Name: role, Command: command(role), Grace: grace,
 				Log: slog.New(slog.NewTextHandler(log, nil)),
 			})
 			ctx, cancel := context.WithCancel(context.Background())

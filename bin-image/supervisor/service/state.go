@@ -155,8 +155,8 @@ func (s *Service) update(change func(*Status)) {
 	s.mu.Unlock()
 }
 
-// reason classifies an end. killed says that the kernel's count of processes
-// killed for memory has risen during the run: its weapon is SIGKILL.
+// reason classifies an end. killed says that the kernel has killed a process
+// for memory lately: its weapon is SIGKILL.
 func (s *Service) reason(exit child.Exit, killed bool) Reason {
 	switch {
 	case exit.Signal == syscall.SIGKILL && killed:

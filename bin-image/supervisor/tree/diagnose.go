@@ -59,7 +59,7 @@ func (s *supervisor) diagnoseRemote() *service.Cause {
 	if cause := missing("binary-missing", filepath.Join(s.opts.BinDir, contract.RemoteBinary)); cause != nil {
 		return cause
 	}
-	keys := filepath.Join(s.opts.RemoteDir, filepath.Base(contract.AuthorizedKeys))
+	keys := s.authorizedKeys()
 	info, err := os.Stat(keys)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -73,6 +73,11 @@ func (s *supervisor) diagnoseRemote() *service.Cause {
 		return cause
 	}
 	return portInUse(s.pid(contract.RemoteBinary), s.opts.SSHAddress)
+}
+
+// authorizedKeys is the SSH server's file of them.
+func (s *supervisor) authorizedKeys() string {
+	return filepath.Join(s.opts.RemoteDir, filepath.Base(contract.AuthorizedKeys))
 }
 
 func missing(id, path string) *service.Cause {

@@ -31,8 +31,9 @@ type Options struct {
 	// SyncthingHome holds config.xml, cert.pem and key.pem, SecretDir the copies
 	// to fall back on, DataDir the database.
 	SyncthingHome, SecretDir, DataDir string
-	// RemoteDir is the SSH server's state.
-	RemoteDir string
+	// RemoteDir is the SSH server's state. KeysSecret is the file of the Secret
+	// that its authorized keys are a copy of.
+	RemoteDir, KeysSecret string
 	// RemoteMetricsSocket is where the SSH server serves its metrics.
 	RemoteMetricsSocket string
 	// SyncthingAddress is host:port of Syncthing's REST interface, SSHAddress
@@ -81,6 +82,7 @@ func (o *Options) Validate() error {
 		{&o.SecretDir, contract.SyncthingSecretDir},
 		{&o.DataDir, contract.SyncthingDataDir},
 		{&o.RemoteDir, contract.RemoteDir},
+		{&o.KeysSecret, filepath.Join(contract.SecretDir, filepath.Base(contract.AuthorizedKeys))},
 		{&o.RemoteMetricsSocket, contract.RemoteMetricsSocket},
 		{&o.SyncthingAddress, net.JoinHostPort("127.0.0.1", strconv.Itoa(contract.SyncthingGUIPort))},
 		{&o.SSHAddress, net.JoinHostPort("127.0.0.1", strconv.Itoa(contract.SSHPort))},

@@ -15,6 +15,7 @@ import (
 	"okteto/bin-image/supervisor/cgroup"
 	"okteto/bin-image/supervisor/child"
 	"okteto/bin-image/supervisor/health"
+	"okteto/bin-image/supervisor/logbuffer"
 	"okteto/bin-image/supervisor/metrics"
 	"okteto/bin-image/supervisor/service"
 	"okteto/bin-image/supervisor/syncapi"
@@ -40,6 +41,9 @@ type supervisor struct {
 	watcher   *syncstat.Watcher
 }
 
+// logLimit is how much of the log is held while nobody reads it, in bytes.
+const logLimit = 1 << 20
+
 // Run keeps the services alive until ctx is done, which is what the program's
 // signals do, and then ends them within opts.Grace. It returns nil if everything
 // ended by itself, else what did not.
@@ -51,7 +55,9 @@ func Run(ctx context.Context, opts Options) error {
 	if opts.Verbose {
 		level = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(opts.Log, &slog.HandlerOptions{Level: level}))
+	buffer := logbuffer.New(opts.Log, logLimit)
+	defer buffer.Close(time.Second)
+	log := slog.New(slog.NewTextHandler(buffer, &slog.HandlerOptions{Level: level}))
 	log.Info("supervisor", "version", contract.Version, "pid", os.Getpid(), "uid", os.Getuid())
 	// Small and steady beats fast here: the work is a scrape now and then.
 	debug.SetGCPercent(50)
@@ -99,6 +105,9 @@ func (s *supervisor) run(ctx context.Context) error {
 		root.Add(svc)
 	}
 	root.Add(s.watcher)
+	if s.opts.Remote {
+		root.Add(&keys{secret: s.opts.KeysSecret, file: s.authorizedKeys(), log: s.log})
+	}
 	if s.opts.MetricsAddress != metricsOff {
 		root.Add(&metrics.Listener{Address: s.opts.MetricsAddress, Handler: s.handler(), Log: s.log})
 	}

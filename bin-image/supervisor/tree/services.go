@@ -21,8 +21,9 @@ import (
 const exitRestart = 3
 
 // probeEvery of services that are ready: an end is noticed at once, so this is
-// for those that hang.
-const probeEvery = 30 * time.Second
+// for those that hang or were stopped. The original CLI gives a silent one up after
+// 40 seconds.
+const probeEvery = 10 * time.Second
 
 // hungAfter is the silence after which a service that was ready is ended, and
 // started again. It is long: a big scan, or a container that gets little of the
