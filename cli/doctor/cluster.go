@@ -26,7 +26,7 @@ const maxSkew = 5 * time.Second
 
 func (p *patient) cluster(ctx context.Context) Check {
 	start := time.Now()
-	version, err := p.Client.Clientset.Discovery().ServerVersion()
+	version, err := p.Client.Clientset.ServerVersion(ctx)
 	if err != nil {
 		return failed(p.Client.Explain(err, "reach the cluster"))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
 	"k8s.io/streaming/pkg/httpstream"
@@ -30,12 +29,10 @@ type Sizes = remotecommand.TerminalSizeQueue
 
 // Exec runs a command in a container and returns its exit code.
 func (c *Client) Exec(ctx context.Context, o ExecOptions) (int, error) {
-	request := c.Clientset.CoreV1().RESTClient().Post().
-		Resource("pods").Namespace(c.Namespace).Name(o.Pod).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{
-			Container: o.Container, Command: o.Command, TTY: o.TTY,
-			Stdin: o.Streams.In != nil, Stdout: o.Streams.Out != nil, Stderr: o.Streams.ErrOut != nil && !o.TTY,
-		}, scheme.ParameterCodec)
+	request := c.Clientset.CoreV1().Pods(c.Namespace).Exec(o.Pod, &corev1.PodExecOptions{
+		Container: o.Container, Command: o.Command, TTY: o.TTY,
+		Stdin: o.Streams.In != nil, Stdout: o.Streams.Out != nil, Stderr: o.Streams.ErrOut != nil && !o.TTY,
+	})
 	webSocket, err := remotecommand.NewWebSocketExecutor(c.Config, "GET", request.URL().String())
 	if err != nil {
 		return 0, fmt.Errorf("prepare exec: %w", err)

@@ -14,11 +14,12 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"okteto/cli/kube/api"
 	"okteto/cli/ui"
 	"okteto/internal/contract"
 )
@@ -49,7 +50,7 @@ type Options struct {
 // Client is a connection to one namespace of one cluster. Nothing is sent until
 // it is used.
 type Client struct {
-	Clientset kubernetes.Interface
+	Clientset *api.Clientset
 	Config    *rest.Config
 	// Namespace and Context are the ones in effect.
 	Namespace, Context string
@@ -89,7 +90,7 @@ func Load(o Options) (*Client, error) {
 	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepalive}).DialContext
 	config.UserAgent = "okteto/" + contract.Version
 	config.WarningHandler = rest.NoWarnings{}
-	clientset, err := kubernetes.NewForConfig(config)
+	clientset, err := api.New(config)
 	if err != nil {
 		return nil, &ui.Problem{
 			Summary: fmt.Sprintf("cannot use context %q of the kubeconfig", first(kubeContext, raw.CurrentContext)),

@@ -61,7 +61,7 @@ func (o *DestroyOptions) destroy(ctx context.Context, name string) error {
 
 // nothing reports whether there is no trace of the pipeline.
 func (o *DestroyOptions) nothing(ctx context.Context, name string) (bool, error) {
-	s, err := newSweeper(o.Client, name, nil, nil, func(string) {})
+	s, err := newSweeper(ctx, o.Client, name, nil, nil, func(string) {})
 	if err != nil {
 		return false, err
 	}
@@ -131,7 +131,7 @@ type destruction struct {
 func (d *destruction) work(ctx context.Context, commands []Command) error {
 	run := d.session.run
 	namespaces, kinds := run.places()
-	sweep, err := newSweeper(d.Client, d.session.name, namespaces, kinds, d.say)
+	sweep, err := newSweeper(ctx, d.Client, d.session.name, namespaces, kinds, d.say)
 	if err != nil {
 		return err
 	}

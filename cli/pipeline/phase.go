@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // Phases of a removal: each is gone before the next begins.
@@ -56,11 +55,23 @@ func phaseOf(r schema.GroupVersionResource, namespaced bool) int {
 		}
 		return phaseWorkloads
 	}
-	if !scheme.Scheme.IsGroupRegistered(r.Group) && !slices.Contains([]string{"metrics.k8s.io"}, r.Group) {
+	if !slices.Contains(builtIn(), r.Group) {
 		return phaseCustom
 	}
 	if !namespaced {
 		return phaseCluster
 	}
 	return phaseRest
+}
+
+// builtIn are the API groups of Kubernetes itself, and of its metrics, which has no
+// objects. The names of others can look the same (gateway.networking.k8s.io).
+func builtIn() []string {
+	return []string{
+		"", "admissionregistration.k8s.io", "apps", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
+		"certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "extensions",
+		"flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "lifecycle.k8s.io", "metrics.k8s.io", "networking.k8s.io", "node.k8s.io",
+		"policy", "rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io",
+		"storagemigration.k8s.io",
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
 
 	"okteto/cli/kube"
@@ -59,7 +59,7 @@ func (i item) String() string {
 	return name
 }
 
-func newSweeper(c *kube.Client, name string, namespaces, created []string, warn func(string)) (*sweeper, error) {
+func newSweeper(ctx context.Context, c *kube.Client, name string, namespaces, created []string, warn func(string)) (*sweeper, error) {
 	s := &sweeper{
 		client: c, name: objectName(name), namespaces: append([]string{c.Namespace}, namespaces...), created: created,
 		warn: warn, warned: map[string]bool{},
@@ -68,15 +68,12 @@ func newSweeper(c *kube.Client, name string, namespaces, created []string, warn 
 	if s.metadata, err = metadata.NewForConfig(c.Config); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
-	api, err := discovery.NewDiscoveryClientForConfig(c.Config)
+	lists, unanswered, err := c.Clientset.PreferredResources(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the cluster: %w", err)
-	}
-	lists, err := api.ServerPreferredResources()
-	if failed := (*discovery.ErrGroupDiscoveryFailed)(nil); errors.As(err, &failed) {
-		warn(fmt.Sprintf("parts of the cluster's API do not answer, and are not searched: %v", failed))
-	} else if err != nil {
 		return nil, c.Explain(err, "list the kinds of the cluster")
+	}
+	for _, version := range slices.Sorted(maps.Keys(unanswered)) {
+		warn(fmt.Sprintf("a part of the cluster's API, %s, does not answer and is not searched: %v", version, unanswered[version]))
 	}
 	s.resources, err = deletable(lists)
 	return s, err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"okteto/cli/workload"
@@ -36,8 +35,8 @@ func (u *up) dryRun(f *found) error {
 			}
 			object = secret
 		}
-		if kinds, _, err := scheme.Scheme.ObjectKinds(object); err == nil {
-			object.GetObjectKind().SetGroupVersionKind(kinds[0])
+		if kind, err := u.target.Client.Kind(object); err == nil {
+			object.GetObjectKind().SetGroupVersionKind(kind)
 		}
 		text, err := yaml.Marshal(object)
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/kubernetes"
 
+	"okteto/cli/kube/api"
 	"okteto/cli/manifest"
 	"okteto/internal/contract"
 )
@@ -196,7 +196,7 @@ func orDefault(value, otherwise string) string {
 
 // List returns the workloads of a namespace that could be developed: all but
 // the twins.
-func List(ctx context.Context, client kubernetes.Interface, namespace string) ([]*Workload, error) {
+func List(ctx context.Context, client *api.Clientset, namespace string) ([]*Workload, error) {
 	found, err := list(ctx, Target{Client: client, Namespace: namespace}, "", "")
 	if err != nil {
 		return nil, err

@@ -20,8 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 
+	"okteto/cli/kube/api"
 	"okteto/cli/manifest"
 )
 
@@ -43,7 +43,7 @@ var (
 
 // Target is an environment in a cluster.
 type Target struct {
-	Client    kubernetes.Interface
+	Client    *api.Clientset
 	Namespace string
 	Dev       *manifest.Dev
 }

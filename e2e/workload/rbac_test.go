@@ -14,16 +14,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	kubeapi "okteto/cli/kube/api"
 	"okteto/cli/workload"
 	"okteto/internal/contract"
 )
 
 // as returns a client that acts as a user who has the given Role, and nothing
 // else, in the namespace.
-func (s *space) as(user string, role *rbacv1.Role) kubernetes.Interface {
+func (s *space) as(user string, role *rbacv1.Role) *kubeapi.Clientset {
 	s.Helper()
 	ctx := s.Context()
 	if role != nil {
@@ -41,7 +41,7 @@ func (s *space) as(user string, role *rbacv1.Role) kubernetes.Interface {
 	}
 	config := rest.CopyConfig(s.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := kubeapi.New(config)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	kubeapi "okteto/cli/kube/api"
 	"okteto/cli/manifest"
 	"okteto/cli/workload"
 	"okteto/e2e/harness"
@@ -115,7 +116,12 @@ func (s *space) plain(lines ...string) *manifest.Dev {
 }
 
 func (s *space) target(dev *manifest.Dev) workload.Target {
-	return workload.Target{Client: s.Client, Namespace: s.Namespace, Dev: dev}
+	s.Helper()
+	client, err := kubeapi.New(s.Config)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return workload.Target{Client: client, Namespace: s.Namespace, Dev: dev}
 }
 
 // options are those of a first `up`, with keys of their own.

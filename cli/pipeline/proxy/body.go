@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"mime"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 )
 
@@ -96,33 +93,6 @@ func decodeJSON(body []byte) (*object, error) {
 			return nil, err
 		}
 		return json.Marshal(top)
-	}
-	return o, nil
-}
-
-func decodeProtobuf(body []byte) (*object, error) {
-	info, ok := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), typeProtobuf)
-	if !ok {
-		return nil, errMediaType
-	}
-	decoded, _, err := info.Serializer.Decode(body, nil, nil)
-	if runtime.IsNotRegisteredError(err) {
-		return nil, fmt.Errorf("%w: %w", errMediaType, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("decode body: %w", err)
-	}
-	access, err := meta.Accessor(decoded)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errMediaType, err)
-	}
-	o := &object{Name: access.GetName(), Labels: access.GetLabels()}
-	if o.Labels == nil {
-		o.Labels = map[string]string{}
-	}
-	o.encode = func(labels map[string]string) ([]byte, error) {
-		access.SetLabels(labels)
-		return runtime.Encode(info.Serializer, decoded)
 	}
 	return o, nil
 }

@@ -2,9 +2,13 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -79,28 +83,67 @@ func TestMarkKeepsTheRestOfTheBody(t *testing.T) {
 
 func TestMarkProtobuf(t *testing.T) {
 	info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), typeProtobuf)
-	cm := &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"},
-		ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string]string{"k": "v"},
+	for _, object := range []interface {
+		runtime.Object
+		metav1.Object
+	}{
+		&corev1.ConfigMap{
+			TypeMeta:   metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"},
+			ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string]string{"k": "v"},
+		},
+		&corev1.Pod{
+			TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "p", Labels: map[string]string{"old": "1", "m": "other"}, Annotations: map[string]string{"a": "b"}, Generation: 3,
+			},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Command: []string{"x"}}}},
+		},
+		&appsv1.Deployment{
+			TypeMeta:   metav1.TypeMeta{Kind: "Deployment", APIVersion: "apps/v1"},
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "d-", Labels: map[string]string{"old": "1"}},
+		},
+	} {
+		body, err := runtime.Encode(info.Serializer, object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := decode(typeProtobuf, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		labels := object.GetLabels()
+		if o.Name != object.GetName() || len(o.Labels) != len(labels) || o.Labels["old"] != labels["old"] {
+			t.Errorf("read name %q and labels %v of %v", o.Name, o.Labels, object)
+		}
+		if body, err = o.encode(map[string]string{"m": "p"}); err != nil {
+			t.Fatal(err)
+		}
+		decoded, _, err := info.Serializer.Decode(body, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object.SetLabels(map[string]string{"m": "p"})
+		if diff := cmp.Diff(object, decoded); diff != "" {
+			t.Error(diff)
+		}
 	}
-	body, err := runtime.Encode(info.Serializer, cm)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// In the Protobuf message of every object its metadata has the same number, by
+// which it is found without knowing the object's kind.
+func TestMetadataIsTheFirstField(t *testing.T) {
+	for kind, object := range scheme.Scheme.AllKnownTypes() {
+		field, ok := object.FieldByName("ObjectMeta")
+		if !ok || kind.Version == runtime.APIVersionInternal {
+			continue
+		}
+		if want := fmt.Sprintf("bytes,%d,", metadataField); !strings.HasPrefix(field.Tag.Get("protobuf"), want) {
+			t.Errorf("%v: the metadata is %q, want %s", kind, field.Tag.Get("protobuf"), want)
+		}
 	}
-	o, err := decode(typeProtobuf, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body, err = o.encode(map[string]string{"m": "p"}); err != nil {
-		t.Fatal(err)
-	}
-	decoded, _, err := info.Serializer.Decode(body, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cm.Labels = map[string]string{"m": "p"}
-	if diff := cmp.Diff(cm, decoded); diff != "" {
-		t.Error(diff)
+	field, _ := reflect.TypeFor[metav1.ObjectMeta]().FieldByName("Labels")
+	if want := fmt.Sprintf("bytes,%d,rep", labelsField); !strings.HasPrefix(field.Tag.Get("protobuf"), want) {
+		t.Errorf("the labels are %q, want %s", field.Tag.Get("protobuf"), want)
 	}
 }
 
