@@ -16,6 +16,7 @@ import (
 
 	"github.com/syncthing/syncthing/lib/logger"
 
+	"okteto/cli/memory"
 	"okteto/internal/contract"
 	"okteto/internal/engine"
 )
@@ -60,6 +61,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		log.Info("okteto is gone: ending")
 		cancel()
 	}()
+	go memory.ReturnWhenQuiet(ctx)
 	for {
 		err := serveOnce(ctx, o, s, log)
 		if !errors.Is(err, engine.ErrRestart) {

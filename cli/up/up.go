@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"okteto/cli/forward"
+	"okteto/cli/memory"
 	"okteto/cli/state"
 	"okteto/cli/tunnel"
 	"okteto/cli/ui"
@@ -234,6 +235,7 @@ func (u *up) live(ctx context.Context, found *found) error {
 	u.group.Go(func() { u.supervise(ctx, activation) })
 	u.group.Go(func() { u.monitor(ctx) })
 	u.group.Go(func() { u.watchPID(ctx) })
+	u.group.Go(func() { memory.ReturnWhenQuiet(ctx) })
 	u.cleanBefore(ctx, found, activation)
 	u.ready.Store(true)
 	u.setState(contract.StateReady)
