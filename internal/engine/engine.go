@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/syncthing/syncthing/lib/config"
@@ -48,6 +49,7 @@ type Engine struct {
 
 	started chan struct{} // closed when the model runs its folders
 	once    sync.Once
+	reset   atomic.Bool // the REST interface was asked for a new database
 }
 
 // New opens the database and the listener; Serve does the rest. Whoever calls
@@ -188,6 +190,11 @@ func (e *Engine) serve(ctx context.Context) error {
 		last.Wait()
 		e.db.Close()
 		e.link.close() // it may not have been started
+		if e.reset.Load() {
+			if err := ResetDatabase(e.cfg.DataDir); err != nil {
+				e.log.Error("cannot reset the database, as was asked for over REST", "err", err)
+			}
+		}
 	}()
 	if err := countStart(e.cfg.DataDir); err != nil {
 		return err

@@ -101,6 +101,14 @@ func (m scanModel) ScanFolderSubdirs(folder string, paths []string) error {
 	return m.e.Scan(m.ctx, folder, paths...)
 }
 
+// ResetFolder implements model.Model. Syncthing 1.9, whose REST interface the oldest
+// CLIs use, resets a folder that runs; the library refuses to since. The database goes
+// as a whole when the engine has ended, which the interface has it do after this.
+func (m scanModel) ResetFolder(string) error {
+	m.e.reset.Store(true)
+	return nil
+}
+
 // ScanFolders implements model.Model.
 func (m scanModel) ScanFolders() map[string]error {
 	failed := map[string]error{}
