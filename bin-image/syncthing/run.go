@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
@@ -98,10 +100,31 @@ func Run(ctx context.Context, o Options) error {
 	}
 	for {
 		err := serve(ctx, o, log)
-		if !errors.Is(err, engine.ErrRestart) {
+		switch {
+		case errors.Is(err, engine.ErrRestart):
+			log.Info("restarting on request")
+		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+			log.Error("waiting for space", "err", err)
+			if awaitSpace(ctx, o.Data) != nil {
+				return nil
+			}
+		default:
 			return err
 		}
-		log.Info("restarting on request")
+	}
+}
+
+// spaceRest is how often it is tried whether a disk has space again: a quota is met
+// by writing only.
+const spaceRest = 2 * time.Second
+
+// awaitSpace returns when it is worth trying again; the error is that of the context.
+func awaitSpace(ctx context.Context, dataDir string) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(spaceRest):
+		return engine.AwaitRoom(ctx, dataDir)
 	}
 }
 

@@ -149,7 +149,7 @@ func TestManyIdenticalFiles(t *testing.T) {
 	}
 	p.startBoth()
 	p.equalTrees()
-	if size := p.near.databaseBytes() + p.far.databaseBytes(); size > files*4<<10 {
+	if size := treeBytes(p.near.home) + treeBytes(p.far.home); size > files*4<<10 {
 		t.Errorf("the databases have %d bytes for %d files of two", size, files)
 	}
 }

@@ -90,16 +90,16 @@ func (e *Engine) setNewerAside() error {
 }
 
 func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlevel, error) {
-	store, err := backend.Open(path, backend.Tuning(raw.Options.DatabaseTuning))
-	if err != nil {
-		return nil, explain(path, err)
+	var err error
+	if e.room, err = openRoom(path, e.cfg.DataDir, backend.Tuning(raw.Options.DatabaseTuning), e.log); err != nil {
+		return nil, err
 	}
-	ll, err := db.NewLowlevel(store, e.events)
+	ll, err := db.NewLowlevel(e.room, e.events)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, e.room.failure(), e.room.Close())
 	}
 	if err := db.UpdateSchema(ll); err != nil {
-		return nil, errors.Join(err, ll.Close())
+		return nil, errors.Join(err, e.room.failure(), ll.Close())
 	}
 	// Folders that are no longer configured leave nothing behind.
 	wanted := map[string]bool{}
@@ -202,20 +202,6 @@ func awaitReset(ctx context.Context, dataDir string) {
 		}
 	}
 	_ = os.Remove(path)
-}
-
-// databaseBytes is the size of the database's files.
-func (e *Engine) databaseBytes() int64 {
-	var total int64
-	_ = filepath.WalkDir(filepath.Join(e.cfg.DataDir, locations.LevelDBDir), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if info, err := d.Info(); err == nil {
-				total += info.Size()
-			}
-		}
-		return nil
-	})
-	return total
 }
 
 // prepareRoot makes a folder's root, and its marker when the folder is new to

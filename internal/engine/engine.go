@@ -35,6 +35,7 @@ type Engine struct {
 	events  events.Logger
 	wrapper config.Wrapper
 	db      *db.Lowlevel
+	room    *room // what db writes through
 	model   model.Model
 	link    *link
 	pumps   *pumps
@@ -87,8 +88,8 @@ func New(c Config) (*Engine, error) {
 		e.db.Close()
 		return nil, err
 	}
-	if err := e.assemble(); err != nil {
-		e.db.Close()
+	if err := errors.Join(e.assemble(), e.room.failure()); err != nil {
+		e.Close()
 		return nil, err
 	}
 	return e, nil
@@ -197,10 +198,11 @@ func (e *Engine) serve(ctx context.Context) error {
 		}
 	}()
 	if err := countStart(e.cfg.DataDir); err != nil {
-		return err
+		e.log.Warn("start of the engine", "err", err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer e.room.serve(ctx, cancel)()
 	for _, subscriber := range []config.Committer{resumer{e}, folderVerifier{}} {
 		e.wrapper.Subscribe(subscriber)
 		defer e.wrapper.Unsubscribe(subscriber)
@@ -228,6 +230,10 @@ func (e *Engine) serve(ctx context.Context) error {
 
 // ended tells an end that was asked for from one by failure.
 func (e *Engine) ended(ctx context.Context, err error) error {
+	if err := e.room.failure(); err != nil {
+		startProven(e.cfg.DataDir) // no fault of the database
+		return fmt.Errorf("write sync database in %s: %w", e.cfg.DataDir, err)
+	}
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		startProven(e.cfg.DataDir)
 		return nil
@@ -311,7 +317,9 @@ func (e *Engine) awaitFirstScan(ctx context.Context, folder string) {
 func (e *Engine) Close() {
 	e.once.Do(func() {
 		e.db.Close()
-		e.link.close()
+		if e.link != nil {
+			e.link.close()
+		}
 	})
 }
 
@@ -360,51 +368,6 @@ func (e *Engine) Scan(ctx context.Context, folder string, paths ...string) error
 		return err
 	}
 	return f.confirmed(ctx)
-}
-
-// SetSendOnly switches a folder between one-way and two-way. The folder scans
-// again; it returns when that scan is over.
-func (e *Engine) SetSendOnly(ctx context.Context, folder string, sendOnly bool) error {
-	r, ok := e.folders[folder]
-	if !ok {
-		return fmt.Errorf("switch folder: no folder %s", folder)
-	}
-	kind := config.FolderTypeSendReceive
-	if sendOnly {
-		kind = config.FolderTypeSendOnly
-	}
-	if err := e.modifyFolder(folder, func(f *config.FolderConfiguration) { f.Type = kind }); err != nil {
-		return err
-	}
-	// A scan of anything waits for the first one.
-	if err := r.scan(ctx, []string{contract.IgnoreFile}); err != nil && !errors.Is(err, model.ErrFolderPaused) {
-		return fmt.Errorf("switch folder %s: %w", folder, err)
-	}
-	return nil
-}
-
-// Override makes this side's content the newest, for a folder that is SendOnly:
-// what a peer has changed, added or removed is undone there.
-func (e *Engine) Override(folder string) { e.model.Override(folder) }
-
-func (e *Engine) modifyFolder(id string, change func(*config.FolderConfiguration)) error {
-	found := false
-	waiter, err := e.wrapper.Modify(func(c *config.Configuration) {
-		for i := range c.Folders {
-			if c.Folders[i].ID == id {
-				change(&c.Folders[i])
-				found = true
-			}
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("change sync folder %s: %w", id, err)
-	}
-	if !found {
-		return fmt.Errorf("change sync folder: no folder %s", id)
-	}
-	waiter.Wait()
-	return nil
 }
 
 // startTimeout bounds how long the REST interface may take to listen.

@@ -149,7 +149,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	status := c.e.Status()
-	out <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, float64(c.e.databaseBytes()))
+	out <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, float64(treeBytes(c.e.cfg.DataDir)))
 	for _, g := range c.gauges {
 		if g.all != nil {
 			out <- prometheus.MustNewConstMetric(g.desc, g.kind, g.all(status))

@@ -41,6 +41,7 @@ type folderRunner struct {
 
 	specials     *specials
 	saidSpecials atomic.Bool
+	lastStatus   atomic.Pointer[FolderStatus]
 	changes      chan change
 	watched      chan struct{} // closed when the watcher is up for the first time
 	once         sync.Once

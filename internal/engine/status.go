@@ -117,7 +117,44 @@ func (e *Engine) Status() Status {
 	s.InBytes, s.OutBytes = totals()
 	s.Connected = e.connected()
 	for _, id := range e.order {
-		s.Folders = append(s.Folders, e.folderStatus(id))
+		s.Folders = append(s.Folders, e.awaitStatus(id))
+	}
+	return s
+}
+
+// statusPoll is how often it is looked whether what a status reads is held up.
+const statusPoll = 20 * time.Millisecond
+
+// awaitStatus reads a folder's status. A write that waits for room holds up all that
+// reads the database: then it is the status of before, and the reason.
+func (e *Engine) awaitStatus(id string) FolderStatus {
+	r := e.folders[id]
+	if e.room.full() == "" {
+		read := make(chan FolderStatus, 1)
+		go func() { read <- e.folderStatus(id) }() // ends when the write does
+		ticker := time.NewTicker(statusPoll)
+		defer ticker.Stop()
+		for held := false; !held; {
+			select {
+			case s := <-read:
+				r.lastStatus.Store(&s)
+				return s
+			case <-ticker.C:
+				held = e.room.full() != ""
+			}
+		}
+	}
+	s := FolderStatus{ID: id, Label: r.f.Label, Path: r.f.Path, Watch: r.watchState()}
+	if last := r.lastStatus.Load(); last != nil {
+		s = *last
+	}
+	s.State, s.Error = "error", e.room.full()
+	s.Here.Known, s.There.Known = false, false // done is not known any more
+	if s.Error == "" {
+		s.Error = ErrNoRoom.Error() // it has healed just now
+	}
+	if reason := e.halts.get(id); reason != "" {
+		s.State, s.Error = StateStopped, reason
 	}
 	return s
 }
