@@ -77,6 +77,28 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// TestWithoutSSH: the original starts the pod so with OKTETO_EXECUTE_SSH=false.
+func TestWithoutSSH(t *testing.T) {
+	t.Parallel()
+	c := pod(t, func(o *sandbox.Options) { o.Args, o.Secret = nil, nil })
+	ready(c)
+	for _, s := range c.Sockets(sockets.Listening) {
+		if s.Local.Port() == contract.SSHPort {
+			t.Error("the SSH server runs")
+		}
+	}
+	if body, err := readyz(c); err != nil || strings.Contains(body, contract.RemoteBinary) {
+		t.Errorf("/readyz: %s, %v", body, err)
+	}
+	if _, ok := metricsOf(t, c)[`okteto_service_up{service="okteto-remote"}`]; ok {
+		t.Error("the metrics have a service that is not wanted")
+	}
+	if out, err := c.Exec(contract.CleanBinary); err != nil || out != "" {
+		t.Errorf("clean: %q, %v", out, err)
+	}
+	ready(c)
+}
+
 // TestReset drops the database and keeps the files.
 func TestReset(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,9 @@
 package binimage_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -26,6 +29,47 @@ func login(t *testing.T, c *sandbox.Container, key identity.UserKey) error {
 		client.Close()
 	}
 	return err
+}
+
+// TestSecretModes: a secret is its owner's, unless the manifest says otherwise.
+func TestSecretModes(t *testing.T) {
+	t.Parallel()
+	work := t.TempDir()
+	if err := os.Chmod(work, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	o := sandbox.Options{
+		Bin: scriptBin(t), Dirs: []string{"/w"}, Volumes: map[string]string{"/w": work},
+		Secret: map[string]string{}, Modes: map[string]os.FileMode{},
+	}
+	want := map[os.FileMode]os.FileMode{
+		0o644: 0o600, // the CLI's default
+		0o600: 0o600, 0o400: 0o400, 0o700: 0o700, 0o500: 0o700,
+		0o640: 0o600, 0o440: 0o400, // as fsGroup makes of 0600 and 0400
+		0o444: 0o444, 0o755: 0o755, 0o666: 0o666, // asked for
+	}
+	for mode := range want {
+		name := fmt.Sprintf("%o", mode)
+		o.Secret[name], o.Modes[name] = "secret", mode
+		o.Args = append(o.Args, "-s", fmt.Sprintf("%s:/w/dir-%s/%s", name, name, name))
+	}
+	for range 2 {
+		c := sandbox.Start(t, o)
+		if code := c.Wait(); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		for mode, want := range want {
+			name := fmt.Sprintf("%o", mode)
+			file, err := os.Stat(filepath.Join(work, "dir-"+name, name))
+			if err != nil || file.Mode() != want {
+				t.Errorf("%s: %v, %v, want %s", name, file.Mode(), err, want)
+			}
+			dir, err := os.Stat(filepath.Join(work, "dir-"+name))
+			if open := err == nil && dir.Mode().Perm() == 0o755; open != (want&7 != 0) {
+				t.Errorf("%s: its folder has mode %s, %v", name, dir.Mode(), err)
+			}
+		}
+	}
 }
 
 // TestSecretChanges while the pod runs, as when `up` comes from another laptop and

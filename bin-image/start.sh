@@ -32,6 +32,7 @@ fail() {
 # The first process of a container ends on no signal that it does not catch.
 trap 'exit 143' TERM
 trap 'exit 130' INT
+trap 'exit 131' QUIT
 
 inherited_umask=$(umask)
 umask 077
@@ -65,9 +66,18 @@ place() {
 # stays DEST: there was no room for the new content, and the old one will do.
 stays() { [ -n "$full" ] && [ -s "$1" ] && warn "$1 stays as it was: $reason"; }
 
-# private_mode FILE: what the owner may do with FILE, and nobody else.
-private_mode() {
-  if [ -x "$1" ]; then echo 0700; else echo 0600; fi
+# secret_mode FILE DEST: what the owner may do with FILE, and nobody else. But a mode
+# that lets everybody read it, and is not the CLI's default, was asked for: programs
+# of another user are to read it.
+secret_mode() {
+  case $2 in /var/okteto/remote/*) echo 0600 && return ;; esac
+  mode=$(bb stat -L -c %04a "$1")
+  case $mode in
+    0644 | ?4?0 | ?6?0) ;;
+    *0) echo 0700 && return ;;
+    *) echo "$mode" && return ;;
+  esac
+  case $mode in ?4??) echo 0400 ;; *) echo 0600 ;; esac
 }
 
 remote='' reset='' verbose=--verbose=false docker='' pairs='' ignores=0 mismatch=''
@@ -131,8 +141,11 @@ secret() {
     *)
       [ "$source" = "$2" ] && return
       [ -f "$source" ] || fail "there is no secret $1 in $secrets; run 'okteto down' and 'okteto up' again"
-      parents "${2%/*}" 077 || fail "cannot make ${2%/*} for the secret $1 as user $uid; give it a volume or another path"
-      place "$source" "$2" "$(private_mode "$source")" || stays "$2" ||
+      mode=$(secret_mode "$source" "$2")
+      # Whoever may read the file is to reach it, too.
+      case $mode in *0) mask=077 ;; *) mask=022 ;; esac
+      parents "${2%/*}" "$mask" || fail "cannot make ${2%/*} for the secret $1 as user $uid; give it a volume or another path"
+      place "$source" "$2" "$mode" || stays "$2" ||
         fail "cannot write the secret $1 to $2 as user $uid: $reason"
       ;;
   esac

@@ -91,6 +91,23 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopSignals: images name signals of their own to be ended with (STOPSIGNAL).
+func TestStopSignals(t *testing.T) {
+	t.Parallel()
+	for name, sig := range map[string]syscall.Signal{"nginx": syscall.SIGQUIT, "postgres": syscall.SIGINT, "systemd": 37} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := pod(t, nil)
+			ready(c)
+			c.Signal(sig)
+			if code := c.Wait(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+			logs(t, c, "msg=stopped")
+		})
+	}
+}
+
 // TestLogIsNotRead: a container runtime that does not read the log any more, as on a
 // node whose disk is full, stops nobody.
 func TestLogIsNotRead(t *testing.T) {

@@ -89,11 +89,11 @@ func fileSystem(o Options) error {
 	if err := writableMounts(o, root); err != nil {
 		return err
 	}
-	if err := secretVolume(root(contract.SecretDir), o.Secret); err != nil {
+	if err := secretVolume(root(contract.SecretDir), o.Secret, o.Modes); err != nil {
 		return err
 	}
 	if !o.NoSyncSecret {
-		if err := secretVolume(root(contract.SyncthingSecretDir), o.SyncSecret); err != nil {
+		if err := secretVolume(root(contract.SyncthingSecretDir), o.SyncSecret, nil); err != nil {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func writableMounts(o Options, root func(string) string) error {
 
 // secretVolume looks as the kubelet's: links through a directory that is
 // replaced as a whole, on a read-only file system.
-func secretVolume(dir string, files map[string]string) error {
+func secretVolume(dir string, files map[string]string, modes map[string]os.FileMode) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -183,7 +183,11 @@ func secretVolume(dir string, files map[string]string) error {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, 0o644); err != nil {
+		mode, ok := modes[name]
+		if !ok {
+			mode = 0o644
+		}
+		if err := os.Chmod(path, mode); err != nil {
 			return err
 		}
 		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil {

@@ -55,6 +55,8 @@ type Options struct {
 	// Secret is the content of /var/okteto/secret, SyncSecret that of
 	// /var/syncthing/secret, by file name.
 	Secret, SyncSecret map[string]string
+	// Modes of files of Secret; 0644 otherwise.
+	Modes map[string]os.FileMode
 	// NoSyncSecret leaves /var/syncthing/secret out.
 	NoSyncSecret bool
 	// Volumes are host directories by path in the container. /var/syncthing and

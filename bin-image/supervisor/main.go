@@ -32,12 +32,24 @@ func main() {
 	// The end of a terminal or of the log's reader is nothing to die of. They are
 	// caught and dropped, not ignored: every session would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	if err := tree.Run(ctx, opts); err != nil {
 		fmt.Fprintln(os.Stderr, "okteto-supervisor:", err)
 		os.Exit(1)
 	}
+}
+
+// sigRTMin is the first real-time signal for programs (signal(7)): the C library
+// keeps two of the kernel's 32 and up to itself.
+const sigRTMin = syscall.Signal(34)
+
+// stopSignals are what container runtimes end a container with: TERM, or what its
+// image names instead (STOPSIGNAL), which are QUIT with nginx, INT with postgres and
+// RTMIN+3 with systemd. Go would end with a stack trace on the first. Those that also
+// mean something else to their program, as WINCH with httpd, end nothing here.
+func stopSignals() []os.Signal {
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, sigRTMin + 3}
 }
 
 func parse(args, container []string) (tree.Options, error) {
