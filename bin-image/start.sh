@@ -15,6 +15,7 @@ secrets=/var/okteto/secret
 sync_home=/var/syncthing
 cloudbin=/var/okteto/cloudbin
 user_bin=/usr/local/bin
+owner_hint='if the volume belongs to another user, set securityContext.runAsUser and fsGroup'
 
 bb() { "$bin/busybox" "$@"; }
 
@@ -49,7 +50,7 @@ place() {
   # A full disk has no room for a second copy of what is there already.
   [ ! -h "$2" ] && bb cmp -s "$1" "$2" && bb chmod "$3" "$2" 2>/dev/null && return
   temporary=${2%/*}/.okteto-$$-${2##*/}
-  bb rm -f "$temporary"
+  bb rm -f "$temporary" 2>/dev/null
   if (: >"$temporary") 2>/dev/null; then
     if ! reason=$(bb cp "$1" "$temporary" 2>&1); then
       bb rm -f "$temporary"
@@ -146,7 +147,7 @@ secret() {
       case $mode in *0) mask=077 ;; *) mask=022 ;; esac
       parents "${2%/*}" "$mask" || fail "cannot make ${2%/*} for the secret $1 as user $uid; give it a volume or another path"
       place "$source" "$2" "$mode" || stays "$2" ||
-        fail "cannot write the secret $1 to $2 as user $uid: $reason"
+        fail "cannot write the secret $1 to $2 as user $uid: $reason; $owner_hint"
       ;;
   esac
 }
@@ -188,7 +189,7 @@ if [ -d "$sync_home/secret" ]; then
     place "$source" "$sync_home/${source##*/}" 0600 && continue
     # Without room the supervisor tries again, and whoever logs in can make some.
     [ -n "$full" ] && warn "cannot write $sync_home/${source##*/}: $reason" && continue
-    fail "cannot write $sync_home/${source##*/} as user $uid: $reason; if the volume belongs to another user, set securityContext.runAsUser and fsGroup"
+    fail "cannot write $sync_home/${source##*/} as user $uid: $reason; $owner_hint"
   done
 else
   warn "there is no $sync_home/secret: the sync configuration in $sync_home is used as it is"
