@@ -17,9 +17,11 @@ var extensions = map[string]handlerFunc{
 	"copy-data":               (*interposer).copyData,
 	"lsetstat@openssh.com":    (*interposer).lsetstat,
 	"expand-path@openssh.com": (*interposer).expandPath,
+	"hardlink@openssh.com":    (*interposer).hardlink,
 	"home-directory":          (*interposer).homeDirectory,
 	"fstatvfs@openssh.com":    (*interposer).fstatvfs,
 
+	"posix-rename@openssh.com":       (*interposer).posixRename,
 	"users-groups-by-id@openssh.com": (*interposer).namesByID,
 }
 
@@ -47,6 +49,9 @@ func versionPacket() []byte {
 func (p *interposer) fsync(id uint32, r *reader) packet {
 	name := r.string()
 	f, err := p.reopen(name, os.O_WRONLY, os.O_RDONLY)
+	if errors.Is(err, errNoHandle) {
+		err = unix.EBADF
+	}
 	if err != nil {
 		return statusPacket(id, err)
 	}
@@ -61,12 +66,7 @@ func (p *interposer) reopen(name string, modes ...int) (*os.File, error) {
 }
 
 func (p *interposer) limits(id uint32, _ *reader) packet {
-	var lim unix.Rlimit
-	open := uint64(0) // unknown
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil && lim.Cur > 64 {
-		open = lim.Cur - 64
-	}
-	return newPacket(typeExtReply, id).uint64(maxMessage).uint64(maxData).uint64(maxData).uint64(open)
+	return newPacket(typeExtReply, id).uint64(maxMessage).uint64(maxData).uint64(maxData).uint64(uint64(p.maxOpen))
 }
 
 // copyData is draft-ietf-secsh-filexfer-extensions-00 section 7.
@@ -120,43 +120,6 @@ func (p *interposer) copy(in *os.File, from int64, n uint64, out *os.File, to in
 	return p.ctx.Err()
 }
 
-// lsetstat sets attributes of a link itself.
-func (p *interposer) lsetstat(id uint32, r *reader) packet {
-	path, a := p.srv.path(r.string()), r.attrs()
-	if r.bad {
-		return nil
-	}
-	return statusPacket(id, setLinkAttrs(path, a))
-}
-
-func setLinkAttrs(path string, a attrs) error {
-	if a.flags&attrSize != 0 {
-		return errUnsupported
-	}
-	if a.flags&attrPermissions != 0 {
-		st, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		if st.Mode()&os.ModeSymlink != 0 {
-			return errUnsupported // Linux has no modes of links
-		}
-		if err := unix.Chmod(path, a.mode&0o7777); err != nil {
-			return err
-		}
-	}
-	if a.flags&attrTimes != 0 {
-		ts := []unix.Timespec{{Sec: int64(a.atime)}, {Sec: int64(a.mtime)}}
-		if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, ts, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return err
-		}
-	}
-	if a.flags&attrUIDGID != 0 {
-		return os.Lchown(path, int(a.uid), int(a.gid))
-	}
-	return nil
-}
-
 // expandPath knows ~ and ~/…; other users' homes are no business of a pod.
 func (p *interposer) expandPath(id uint32, r *reader) packet {
 	name := r.string()
@@ -168,7 +131,7 @@ func (p *interposer) expandPath(id uint32, r *reader) packet {
 	} else if strings.HasPrefix(name, "~") {
 		return statusPacket(id, os.ErrNotExist)
 	}
-	return namePacket(id, realpath(p.srv.path(name)))
+	return p.resolved(id, name)
 }
 
 func (p *interposer) homeDirectory(id uint32, r *reader) packet {
@@ -184,6 +147,22 @@ func home() string {
 		return dir
 	}
 	return "/"
+}
+
+func (p *interposer) posixRename(id uint32, r *reader) packet {
+	from, to := p.srv.path(r.string()), p.srv.path(r.string())
+	if r.bad {
+		return nil
+	}
+	return statusPacket(id, unix.Rename(from, to))
+}
+
+func (p *interposer) hardlink(id uint32, r *reader) packet {
+	from, to := p.srv.path(r.string()), p.srv.path(r.string())
+	if r.bad {
+		return nil
+	}
+	return statusPacket(id, unix.Link(from, to))
 }
 
 // statvfs: pkg/sftp takes relative paths from elsewhere.

@@ -4,15 +4,11 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
 
-var (
-	errEOF      = io.EOF
-	errNoHandle = errors.New("no such handle")
-)
+var errEOF = io.EOF
 
 // handlerFunc answers a request; r stands after its id.
 type handlerFunc func(p *interposer, id uint32, r *reader) packet
@@ -22,21 +18,23 @@ func (p *interposer) handler(typ byte, size int) handlerFunc {
 	switch typ {
 	case typeInit:
 		return func(*interposer, uint32, *reader) packet { return nil } // see answer
-	case typeOpen, typeOpendir:
-		if err := p.refusal(typ, size); err != nil {
+	case typeOpen:
+		if err := p.refusal(size); err != nil {
 			return refuse(err)
 		}
 		return nil
-	case typeWrite: // pkg/sftp does not append
-		if p.handleOf(size).append {
-			return (*interposer).appendData
-		}
-		return nil
+	case typeRead, typeWrite, typeClose:
+		return p.onHandle(typ, size)
+	case typeOpendir: // pkg/sftp leaves out "." and "..", and formats dates otherwise
+		return (*interposer).opendir
+	case typeReaddir:
+		return (*interposer).readdir
+	case typeSetstat: // pkg/sftp stops at the first error
+		return (*interposer).setstat
+	case typeFsetstat: // pkg/sftp sets times of whatever has the file's former name
+		return (*interposer).fsetstat
 	case typeFstat: // pkg/sftp does not know when a file was read last, as below
-		if p.handleOf(size).known {
-			return (*interposer).fstat
-		}
-		return nil // of a folder
+		return (*interposer).fstat
 	case typeStat:
 		return (*interposer).stat
 	case typeLstat:
@@ -114,7 +112,7 @@ func (p *interposer) rename(id uint32, r *reader) packet {
 		if _, serr := os.Lstat(to); serr == nil {
 			err = unix.EEXIST
 		} else {
-			err = os.Rename(from, to)
+			err = unix.Rename(from, to)
 		}
 	}
 	return statusPacket(id, err)
@@ -183,19 +181,16 @@ func (p *interposer) realpath(id uint32, r *reader) packet {
 	if r.bad {
 		return nil
 	}
-	return namePacket(id, realpath(p.srv.path(name)))
+	return p.resolved(id, name)
 }
 
-// realpath follows links as far as the path exists: clients ask also for names
-// they are about to make.
-func realpath(path string) string {
-	path = filepath.Clean(path)
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+func (p *interposer) resolved(id uint32, name string) packet {
+	if name == "" { // only here, as with OpenSSH
+		name = "."
 	}
-	dir, base := filepath.Split(path)
-	if dir = filepath.Clean(dir); dir == path {
-		return path
+	path, err := realpath(p.srv.path(name))
+	if err != nil {
+		return statusPacket(id, err)
 	}
-	return filepath.Join(realpath(dir), base)
+	return namePacket(id, path)
 }

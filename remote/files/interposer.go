@@ -19,6 +19,8 @@ type interposer struct {
 	srv *Server
 	ctx context.Context
 	in  *bufio.Reader
+	// maxOpen bounds the open files and folders.
+	maxOpen int
 
 	passing int // bytes of the current request still to hand over
 	failed  error
@@ -42,7 +44,7 @@ type interposer struct {
 func newInterposer(ctx context.Context, srv *Server, rw io.ReadWriter) *interposer {
 	p := &interposer{
 		srv: srv, ctx: ctx, in: bufio.NewReaderSize(rw, 64<<10), out: rw,
-		opening: make(map[uint32]opening), handles: newHandles(),
+		opening: make(map[uint32]opening), handles: newHandles(), maxOpen: maxOpen(),
 	}
 	p.drained = sync.NewCond(&p.mu)
 	return p
@@ -149,7 +151,7 @@ func (p *interposer) note(typ byte, size int) error {
 			// the reader's own buffer.
 			packet[len(packet)-len(r.b)-1] |= openRead
 		}
-		p.opening[id] = opening{p.srv.path(name), flags&openAppend != 0}
+		p.opening[id] = opening{p.srv.path(name), flags}
 	default:
 		p.handles.close(name)
 	}

@@ -21,25 +21,33 @@ func (p *interposer) namesByID(id uint32, r *reader) packet {
 		string(names(&groups, "/etc/group"))
 }
 
-// names looks numbers up in a file of lines "name:password:number:…".
+// names looks numbers up in a file, see namesByNumber.
 func names(ids *reader, file string) string {
-	known := make(map[uint32]string)
-	if f, err := os.Open(file); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			fields := strings.SplitN(lines.Text(), ":", 4)
-			if len(fields) < 4 {
-				continue
-			}
-			n, err := strconv.ParseUint(fields[2], 10, 32)
-			if _, again := known[uint32(n)]; err == nil && !again {
-				known[uint32(n)] = fields[0]
-			}
-		}
-	}
+	known := namesByNumber(file)
 	var out packet
 	for len(ids.b) > 0 {
 		out = out.string(known[ids.uint32()])
 	}
 	return string(out)
+}
+
+// namesByNumber reads a file of lines "name:password:number:…".
+func namesByNumber(file string) map[uint32]string {
+	known := make(map[uint32]string)
+	f, err := os.Open(file)
+	if err != nil {
+		return known
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.SplitN(lines.Text(), ":", 4)
+		if len(fields) < 4 {
+			continue
+		}
+		n, err := strconv.ParseUint(fields[2], 10, 32)
+		if _, again := known[uint32(n)]; err == nil && !again {
+			known[uint32(n)] = fields[0]
+		}
+	}
+	return known
 }

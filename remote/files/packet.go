@@ -64,6 +64,8 @@ const (
 	openRead   = 1
 	openWrite  = 2
 	openAppend = 4
+	openCreate = 8
+	openExcl   = 0x20
 )
 
 // maxMessage is the longest packet taken; OpenSSH's and pkg/sftp's limit.
@@ -176,7 +178,7 @@ func statusOf(err error) (uint32, string) {
 		return statusNoSuchFile, "No such file"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return statusPermission, "Permission denied"
-	case errors.Is(err, errUnsupported), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EOPNOTSUPP):
+	case errors.Is(err, errUnsupported), errors.Is(err, syscall.ENOSYS):
 		return statusUnsupported, "Operation unsupported"
 	case errors.Is(err, errBadMessage), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENAMETOOLONG):
 		return statusBadMessage, errnoText(err, "Bad message")
@@ -200,7 +202,11 @@ func namePacket(id uint32, name string) packet {
 
 // attrsPacket answers with attributes.
 func attrsPacket(id uint32, st *unix.Stat_t) packet {
-	return newPacket(typeAttrs, id).uint32(attrSize | attrUIDGID | attrPermissions | attrTimes).
+	return newPacket(typeAttrs, id).attrs(st)
+}
+
+func (p packet) attrs(st *unix.Stat_t) packet {
+	return p.uint32(attrSize | attrUIDGID | attrPermissions | attrTimes).
 		uint64(uint64(st.Size)).uint32(st.Uid).uint32(st.Gid).uint32(st.Mode).
 		uint32(uint32(st.Atim.Sec)).uint32(uint32(st.Mtim.Sec))
 }

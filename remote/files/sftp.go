@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/pkg/sftp"
 )
@@ -49,13 +50,11 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriter) error {
 	return err
 }
 
-// path is where a client's path leads.
+// path is where a client's path leads. What the kernel makes of its dots and
+// slashes is left to it; an empty one leads nowhere.
 func (s *Server) path(name string) string {
-	if name == "" {
-		name = "."
-	}
-	if filepath.IsAbs(name) {
+	if name == "" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(s.opts.WorkDir, name)
+	return strings.TrimSuffix(s.opts.WorkDir, "/") + "/" + name
 }

@@ -2,6 +2,8 @@ package sshd
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -56,7 +58,10 @@ func (c *connection) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request
 	go c.guard(func() { c.keepalive(ctx) })
 	go c.guard(func() { c.requests(reqs) })
 	go c.guard(func() {
-		_ = c.ssh.Wait()
+		err := c.ssh.Wait()
+		if err != nil && !errors.Is(err, io.EOF) {
+			c.log.Debug("connection lost", "err", err)
+		}
 		close(c.lost)
 	})
 	c.announceHostKey()
