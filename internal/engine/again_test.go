@@ -28,31 +28,6 @@ func TestFoldersMadeAgain(t *testing.T) {
 	p.equalTrees()
 }
 
-// TestResetOfNothingIsNoReset lets a new pod, whose first start is a reset,
-// begin at once: only a database that was given up makes the next one wait.
-func TestResetOfNothingIsNoReset(t *testing.T) {
-	dir := t.TempDir()
-	if err := ResetDatabase(dir); err != nil {
-		t.Fatal(err)
-	}
-	noted := func() bool {
-		_, err := os.Stat(filepath.Join(dir, resetFile))
-		return err == nil
-	}
-	if noted() {
-		t.Error("an empty folder counts as a database that was given up")
-	}
-	if err := os.Mkdir(filepath.Join(dir, "index-v0.14.0.db"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := ResetDatabase(dir); err != nil {
-		t.Fatal(err)
-	}
-	if !noted() {
-		t.Error("a database that was given up is not remembered")
-	}
-}
-
 // TestDirectoryMadeAgainAtOnce removes a full directory and makes it again, empty
 // or as a file, before anybody can look: what was in it is gone.
 func TestDirectoryMadeAgainAtOnce(t *testing.T) {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/syncthing/syncthing/lib/config"
 	"github.com/syncthing/syncthing/lib/db"
@@ -68,7 +66,7 @@ func (e *Engine) setBrokenAside(path string) error {
 	if err := os.Rename(path, path+brokenSuffix); err != nil {
 		return fmt.Errorf("set damaged sync database aside: %w", err)
 	}
-	return noteReset(e.cfg.DataDir)
+	return nil
 }
 
 // setNewerAside moves a database of Syncthing 2 out of the way: what it knows of
@@ -86,7 +84,7 @@ func (e *Engine) setNewerAside() error {
 		return fmt.Errorf("set the database of Syncthing 2 aside: %w", err)
 	}
 	e.log.Warn("the database here is Syncthing 2's, which cannot be read: it is set aside, and files are compared anew", "path", path+asideSuffix)
-	return noteReset(e.cfg.DataDir)
+	return nil
 }
 
 func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlevel, error) {
@@ -153,55 +151,15 @@ func ResetDatabase(dataDir string) error {
 	if err != nil {
 		return fmt.Errorf("reset sync database: %w", err)
 	}
-	found := false
 	for _, entry := range entries {
 		// index-v0.14.0.db is ours and 1.x's, index-v2 is 2.x's.
 		if name := entry.Name(); strings.HasPrefix(name, "index-v") {
-			found = true
 			if err := os.RemoveAll(filepath.Join(dataDir, name)); err != nil {
 				return fmt.Errorf("reset sync database: %w", err)
 			}
 		}
 	}
-	if !found { // as in a new pod: there is nothing to be mistaken for
-		return nil
-	}
-	return noteReset(dataDir)
-}
-
-const (
-	// resetFile in DataDir says when a database was given up.
-	resetFile = "reset-at"
-	// resetRest after that, no version is given to a file.
-	resetRest = 2 * time.Second
-)
-
-// noteReset remembers that versions were given to files up to now, which the
-// peer knows and we do not. Versions are counted in seconds (vector.go): one
-// given in the same second could be taken for another one.
-func noteReset(dataDir string) error {
-	if err := os.WriteFile(filepath.Join(dataDir, resetFile), nil, 0o600); err != nil {
-		return fmt.Errorf("note database reset: %w", err)
-	}
 	return nil
-}
-
-// awaitReset returns when new versions are sure to be newer than those of a
-// database that was given up.
-func awaitReset(ctx context.Context, dataDir string) {
-	path := filepath.Join(dataDir, resetFile)
-	info, err := os.Stat(path)
-	if err != nil {
-		return
-	}
-	if rest := time.Until(info.ModTime().Add(resetRest)); rest > 0 && rest <= resetRest {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(rest):
-		}
-	}
-	_ = os.Remove(path)
 }
 
 // prepareRoot makes a folder's root, and its marker when the folder is new to

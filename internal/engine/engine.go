@@ -84,7 +84,13 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.prepareFolders(fresh, raw); err != nil {
+	if fresh {
+		err = newGeneration(e.db)
+	}
+	if err == nil {
+		err = e.prepareFolders(fresh, raw)
+	}
+	if err != nil {
 		e.db.Close()
 		return nil, err
 	}
@@ -146,6 +152,9 @@ func setLocations(c Config) error {
 func (e *Engine) assemble() error {
 	keyGen := protocol.NewKeyGenerator()
 	e.model = model.NewModel(e.wrapper, e.id, e.db, e.protectedFiles(), gatedEvents{e.events, e.gates}, keyGen)
+	if err := useGeneration(e.db, e.model); err != nil {
+		return err
+	}
 	e.pumps = newPumps(e.id, e.events, e.log)
 	e.pumps.source = e.model
 	var err error
@@ -272,7 +281,6 @@ func (e *Engine) startFolders(ctx context.Context) {
 			e.log.Info("file watcher needs long to start: going on without", "folder", id)
 		}
 	}
-	awaitReset(ctx, e.cfg.DataDir)
 	e.tree.Add(e.model)
 	close(e.started)
 	// Peers are met when we know what we have: the first thing they learn is

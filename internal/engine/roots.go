@@ -36,7 +36,7 @@ func (e *Engine) dropMoved() (moved map[string]bool, err error) {
 		}
 	}
 	if len(moved) > 0 {
-		if err := noteReset(e.cfg.DataDir); err != nil {
+		if err := newGeneration(e.db); err != nil {
 			return nil, err
 		}
 	}
