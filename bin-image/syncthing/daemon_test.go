@@ -119,7 +119,12 @@ func ownsSocket(pid int, inode string) bool {
 func TestMetricsAreServed(t *testing.T) {
 	d := newDaemon(t, 32)
 	d.start()
-	response, err := http.Get("http://" + d.gui + "/metrics")
+	request, err := http.NewRequest(http.MethodGet, "http://"+d.gui+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-API-Key", contract.OriginalAPIKey)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

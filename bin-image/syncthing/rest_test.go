@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"okteto/internal/contract"
@@ -172,6 +174,88 @@ func TestRestartOverREST(t *testing.T) {
 		eventually(t, "a file after "+request, func() bool { return has(filepath.Join(d.folder, name), "y") })
 		if !has(filepath.Join(laptop, "before"), "x") || !has(filepath.Join(d.folder, "before"), "x") {
 			t.Errorf("%s cost a file", request)
+		}
+	}
+}
+
+// TestNothingWithoutTheKey: the loopback interface is shared by all containers of a
+// pod, whose other programs get nothing but whether the daemon is alive, and the
+// empty page that stands for the web interface. So it is with a configuration of the
+// original, which has a user and a password, and with ours, which has none.
+func TestNothingWithoutTheKey(t *testing.T) {
+	user := regexp.MustCompile(`(?s)<user>.*</password>`)
+	for name, change := range map[string]func(string) string{
+		"original": func(config string) string { return config },
+		"ours":     func(config string) string { return user.ReplaceAllString(config, "") },
+		"no password": func(config string) string {
+			return user.ReplaceAllString(config, "<user>okteto</user><password></password>")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDaemon(t, 32)
+			path := filepath.Join(d.home, contract.SyncthingConfigFile)
+			config, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(path, []byte(change(string(config))), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.start()
+			for _, key := range []string{"", "wrong", contract.OriginalAPIKey + "x"} {
+				d.refuses(func(r *http.Request) { r.Header.Set("X-API-Key", key) }, protected()...)
+			}
+			for _, password := range []string{"", "*", "okteto"} {
+				// One request each: a wrong password is answered late.
+				d.refuses(func(r *http.Request) { r.SetBasicAuth("nobody", password) }, "GET /rest/system/config")
+				d.refuses(func(r *http.Request) { r.SetBasicAuth("okteto", password) }, "GET /rest/system/config")
+			}
+			// The page brings a token that opens the interface where nobody logs in.
+			page, err := http.Get("http://" + d.gui + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			page.Body.Close()
+			d.refuses(func(r *http.Request) {
+				for _, cookie := range page.Cookies() {
+					r.AddCookie(cookie)
+					r.Header.Set("X-"+cookie.Name, cookie.Value)
+				}
+			}, protected()...)
+			if f := d.fields("system/ping"); f["ping"] != "pong" {
+				t.Errorf("after all that: %v", f)
+			}
+		})
+	}
+}
+
+// protected is a request of each kind.
+func protected() []string {
+	return []string{
+		"GET /metrics", "GET /rest/system/config", "GET /rest/config", "PUT /rest/config/folders", "GET /rest/system/status",
+		"GET /rest/events?timeout=0", "GET /rest/db/browse?folder=okteto-1", "POST /rest/system/shutdown", "POST /rest/system/reset",
+		"POST /rest/db/override?folder=okteto-1", "GET /rest/debug/support", "GET /qr/?text=x", "GET /rest/noauth/other",
+	}
+}
+
+// refuses requests that are signed so.
+func (d *daemon) refuses(sign func(*http.Request), requests ...string) {
+	d.t.Helper()
+	for _, request := range requests {
+		method, path, _ := strings.Cut(request, " ")
+		r, err := http.NewRequest(method, "http://"+d.gui+path, nil)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		sign(r)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		content, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode < 400 {
+			d.t.Errorf("%v: %s: %s %.100s", r.Header, request, response.Status, content)
 		}
 	}
 }

@@ -31,7 +31,8 @@ type Config struct {
 	GUIAddress string
 	// APIKey opens the REST interface.
 	APIKey string
-	// GUIUser and GUIPassword (bcrypt) open it to browsers, when set.
+	// GUIUser and GUIPassword (bcrypt) open it to browsers, when set; otherwise
+	// only the key opens it.
 	GUIUser, GUIPassword string
 	Peers                []Peer
 	Folders              []Folder
@@ -212,11 +213,17 @@ func (c *Config) syncthing() (config.Configuration, error) {
 	raw.GUI.RawAddress = c.GUIAddress
 	raw.GUI.APIKey = c.APIKey
 	raw.GUI.User, raw.GUI.Password = c.GUIUser, c.GUIPassword
+	if c.GUIUser == "" || c.GUIPassword == "" {
+		// Without a user the interface gives everything to whoever asks for its
+		// page first: to other containers of the pod, other users of the laptop,
+		// and web pages, by DNS rebinding. This one has no password that matches.
+		raw.GUI.User, raw.GUI.Password = "nobody", "*"
+	}
 	raw.GUI.RawUseTLS = false
 	// The REST interface is reached through forwards whose client names hosts
 	// of its own, and only from loopback.
 	raw.GUI.InsecureSkipHostCheck = true
-	raw.GUI.MetricsWithoutAuth = true
+	raw.GUI.MetricsWithoutAuth = false // they name folders and devices
 	raw.GUI.Debugging = false
 	raw.Options = quietOptions(raw.Options)
 	raw.Options.RawListenAddresses = []string{}
