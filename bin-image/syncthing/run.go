@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
+	"okteto/bin-image/supervisor/cgroup"
 	"okteto/internal/contract"
 	"okteto/internal/engine"
 )
@@ -90,6 +93,7 @@ func Run(ctx context.Context, o Options) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	limitMemory(log)
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
@@ -126,6 +130,31 @@ func awaitSpace(ctx context.Context, dataDir string) error {
 	case <-time.After(spaceRest):
 		return engine.AwaitRoom(ctx, dataDir)
 	}
+}
+
+const (
+	// gcPercent trades a little time for memory, which is the developer's.
+	gcPercent = 50
+	// memoryShare is the part of the container's limit, one in so many, from which on
+	// memory is saved at any price. The kernel needs some for the files themselves:
+	// without it, it takes away the pages of the programs that run.
+	memoryShare = 3
+)
+
+// limitMemory leaves the container's memory to what is developed in it.
+func limitMemory(log *slog.Logger) {
+	debug.SetGCPercent(gcPercent)
+	group, err := cgroup.Self()
+	if err != nil {
+		log.Debug("no memory limit is known", "err", err)
+		return
+	}
+	limit, err := group.Limit()
+	if err != nil {
+		log.Debug("no memory limit is known", "err", err)
+		return
+	}
+	debug.SetMemoryLimit(int64(min(limit/memoryShare, math.MaxInt64)))
 }
 
 func serve(ctx context.Context, o Options, log *slog.Logger) error {

@@ -70,6 +70,9 @@ const (
 	stallTimeout = 20 * time.Second
 	// connectTimeout for the pod's end to be met.
 	connectTimeout = 60 * time.Second
+	// reconnectTimeout for it to be met again: a pod that is short of memory or of
+	// processors may answer nobody for long, and goes on where it was.
+	reconnectTimeout = 5 * time.Minute
 )
 
 // errStalled ends a wait that makes no progress.
@@ -111,6 +114,7 @@ type waiter struct {
 	report     func(Progress)
 	started    time.Time
 	progressed time.Time // when something last changed
+	met        bool      // it was connected
 	last       string
 	remoteOnly int
 	rate       rate
@@ -199,8 +203,12 @@ func idle(f engine.FolderStatus) bool { return f.State == "idle" }
 // stalled ends a wait in which nothing has happened for long.
 func (w *waiter) stalled(s Status) error {
 	quiet := time.Since(w.progressed)
+	w.met = w.met || s.Connected
 	if !s.Connected {
-		if quiet > connectTimeout {
+		switch {
+		case w.met && quiet > reconnectTimeout:
+			return fmt.Errorf("the container's sync daemon at %s has not answered for %v: is the container short of memory or of processors?", w.d.o.PeerAddress, reconnectTimeout)
+		case !w.met && quiet > connectTimeout:
 			return fmt.Errorf("the container's sync daemon was not reached at %s within %v", w.d.o.PeerAddress, connectTimeout)
 		}
 		return nil

@@ -302,6 +302,7 @@ func (f Folder) syncthing(shared []config.FolderDeviceConfiguration) config.Fold
 	raw.MaxConcurrentWrites = f.ConcurrentWrites
 	// What could not be put in place is tried again after a second, then two,
 	// four, … up to a minute.
+	raw.ScanProgressIntervalS = -1 // nobody asks: a file is hashed as soon as it is found
 	raw.PullerPauseS = 1
 	raw.FSWatcherEnabled = true
 	raw.FSWatcherDelayS = 1

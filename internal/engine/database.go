@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/syncthing/syncthing/lib/config"
@@ -87,7 +89,21 @@ func (e *Engine) setNewerAside() error {
 	return nil
 }
 
+// writeBuffer is how many bytes the database keeps in memory before it writes a
+// table. It has two of them, and the library's own 16 MiB made up half of what a
+// first scan of 50,000 files takes in all; with 4 MiB that costs a fifth more time.
+const writeBuffer = 8 << 20
+
+// shrinkWriteBuffer sets it by the only means that the library offers.
+var shrinkWriteBuffer = sync.OnceFunc(func() {
+	const variable = "STDEBUG_WriteBuffer"
+	if os.Getenv(variable) == "" {
+		_ = os.Setenv(variable, strconv.Itoa(writeBuffer)) // fails for no valid name
+	}
+})
+
 func (e *Engine) openLowlevel(path string, raw config.Configuration) (*db.Lowlevel, error) {
+	shrinkWriteBuffer()
 	var err error
 	if e.room, err = openRoom(path, e.cfg.DataDir, backend.Tuning(raw.Options.DatabaseTuning), e.log); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ var libraryFacts = []struct{ file, pattern, why string }{
 	{"lib/osutil/osutil.go", `func IsDeleted\(ffs fs\.Filesystem, name string\) bool \{\n\tif _, err := ffs\.Lstat\(name\)`, "what is gone is found out by Lstat, where the gate is"},
 	{"lib/model/folder.go", `f\.setState\(FolderScanning\)\n\tf\.clearScanErrors`, "a folder says that it scans before it does"},
 	{"lib/model/folderstate.go", `s\.evLogger\.Log\(events\.StateChanged, eventData\)`, "and says so to the logger that the model was given"},
+	{"lib/db/backend/leveldb_open.go", `WriteBuffer: +debugEnvValue\("WriteBuffer", defaultWriteBuffer\)`, "the database's memory can be set"},
 	{"lib/versioner/util.go", `TimeFormat`, "the trash's names"},
 	{"lib/protocol/protocol.go", `PingSendInterval = 90 \* time\.Second`, "a dead line is noticed late unless the tunnel says so"},
 	{"lib/api/api.go", `bufsub, ok := s\.eventSubs\[mask\]`, "events of a type are buffered from the first request for it"},
