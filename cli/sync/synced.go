@@ -66,8 +66,11 @@ const (
 	pollMin = 10 * time.Millisecond
 	pollMax = 250 * time.Millisecond
 	// stallTimeout without any progress while connected means that something
-	// is in the way.
+	// is in the way, unless the container may be busy with what it has not yet:
+	// it says nothing while it reads a large file or many small ones.
 	stallTimeout = 20 * time.Second
+	slowestBytes = 10 << 20 // a second
+	slowestItems = 1000     // a second
 	// connectTimeout for the pod's end to be met.
 	connectTimeout = 60 * time.Second
 	// reconnectTimeout for it to be met again: a pod that is short of memory or of
@@ -213,7 +216,12 @@ func (w *waiter) stalled(s Status) error {
 		}
 		return nil
 	}
-	if quiet < stallTimeout {
+	patience := stallTimeout
+	for _, f := range s.Folders {
+		seconds := f.There.NeedBytes/slowestBytes + int64(f.There.NeedItems/slowestItems)
+		patience += time.Duration(seconds) * time.Second
+	}
+	if quiet < patience {
 		return nil
 	}
 	blocked := &BlockedError{}
@@ -223,7 +231,7 @@ func (w *waiter) stalled(s Status) error {
 		}
 	}
 	if len(blocked.Folders) == 0 {
-		return fmt.Errorf("synchronize with the container: %w for %v", errStalled, stallTimeout)
+		return fmt.Errorf("synchronize with the container: %w for %v", errStalled, patience)
 	}
 	return blocked
 }
