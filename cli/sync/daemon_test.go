@@ -259,6 +259,40 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// A pod with a watcher need not read its whole folder for each wait: what changes
+// through another name outside of the folder, which no watcher sees, is not found.
+func TestWaitReadsNoWholeFolder(t *testing.T) {
+	w := newWorld(t)
+	outside := filepath.Join(t.TempDir(), "outside")
+	write(t, outside, "0")
+	if err := os.Link(outside, filepath.Join(w.pod, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(w.laptop, "linked"), "0")
+	w.startPod()
+	w.synced(w.start())
+	if err := os.Remove(filepath.Join(w.pod, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(outside, filepath.Join(w.pod, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	if err := Wait(t.Context(), w.home); err != nil {
+		t.Fatal(err)
+	}
+	const attempts = 5 // a watcher that is late for want of a processor is not relied on
+	for i := range attempts {
+		write(t, outside, strings.Repeat("x", i+2))
+		if err := Wait(t.Context(), w.home); err != nil {
+			t.Fatal(err)
+		}
+		if content(filepath.Join(w.laptop, "linked")) != strings.Repeat("x", i+2) {
+			return
+		}
+	}
+	t.Errorf("the pod read its whole folder each time, in %d waits", attempts)
+}
+
 func TestTrashIsListedAndRestored(t *testing.T) {
 	w := newWorld(t)
 	write(t, filepath.Join(w.laptop, "dir/file.txt"), "precious")

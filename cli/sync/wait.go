@@ -60,7 +60,17 @@ func (i Info) scanRemote(ctx context.Context, folder string) (sequence int64, er
 		return 0, nil
 	}
 	query := "?folder=" + url.QueryEscape(folder)
-	if err := i.remote(ctx, http.MethodPost, "/rest/db/scan"+query, nil, nil); err != nil {
+	scan := query
+	var version struct {
+		Extra string `json:"extra"`
+	}
+	if err := i.remote(ctx, http.MethodGet, "/rest/system/version", nil, &version); err != nil {
+		return 0, err
+	}
+	if version.Extra == engine.Vendor { // others must read the whole folder
+		scan += "&sub=" + url.QueryEscape(engine.FlushPath)
+	}
+	if err := i.remote(ctx, http.MethodPost, "/rest/db/scan"+scan, nil, nil); err != nil {
 		return 0, err
 	}
 	var status struct {

@@ -6,10 +6,13 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/syncthing/syncthing/lib/api"
+	"github.com/syncthing/syncthing/lib/build"
 	"github.com/syncthing/syncthing/lib/db"
 	"github.com/syncthing/syncthing/lib/events"
+	stfs "github.com/syncthing/syncthing/lib/fs"
 	"github.com/syncthing/syncthing/lib/locations"
 	"github.com/syncthing/syncthing/lib/logger"
 	"github.com/syncthing/syncthing/lib/model"
@@ -26,9 +29,23 @@ const (
 	firstSystemLog  = 10
 )
 
+const (
+	// Vendor is what /rest/system/version has as "extra" where this engine serves
+	// it. Syncthing has that field for those who build it on their own.
+	Vendor = "okteto"
+	// FlushPath as the only path that /rest/db/scan is asked to scan makes it answer
+	// as Flush does: what was saved before is in the database, found by the watcher
+	// and not by a scan of the whole folder. It is a name that is never synchronized.
+	FlushPath = stfs.UnixTempPrefix + "okteto-flush"
+)
+
+// setVendor is for the whole process.
+var setVendor = sync.OnceFunc(func() { build.Extra = Vendor })
+
 // startREST serves Syncthing's REST interface, which the original CLI uses,
 // before any folder runs, so that no event is missed.
 func (e *Engine) startREST(ctx context.Context) error {
+	setVendor()
 	defaults := events.NewBufferedSubscription(e.events.Subscribe(api.DefaultEventMask), api.EventSubBufferSize)
 	disk := events.NewBufferedSubscription(e.events.Subscribe(api.DiskEventMask), api.EventSubBufferSize)
 	summaries := model.NewFolderSummaryService(e.wrapper, e.model, e.id, e.events)
@@ -95,8 +112,11 @@ func (m scanModel) ScanFolder(folder string) error { return m.ScanFolderSubdirs(
 
 // ScanFolderSubdirs implements model.Model.
 func (m scanModel) ScanFolderSubdirs(folder string, paths []string) error {
-	if slices.Contains(paths, "") { // the whole folder
+	switch {
+	case slices.Contains(paths, ""): // the whole folder
 		paths = nil
+	case slices.Equal(paths, []string{FlushPath}):
+		return m.e.Flush(m.ctx, folder)
 	}
 	return m.e.Scan(m.ctx, folder, paths...)
 }
