@@ -300,6 +300,43 @@ func TestPortInUse(t *testing.T) {
 	ready(c)
 }
 
+// TestPortOfAnotherAddress is no port in use: a program of the user that listens
+// there, on an address that the SSH server does not, is not in its way.
+func TestPortOfAnotherAddress(t *testing.T) {
+	t.Parallel()
+	c := pod(t, nil)
+	ready(c)
+	// Everything in 127.0.0.0/8 is loopback.
+	neighbour := c.Command(contract.Busybox, "httpd", "-f", "-p", "127.0.0.2:2222")
+	neighbour.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := neighbour.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(-neighbour.Process.Pid, syscall.SIGKILL)
+		_ = neighbour.Wait()
+	}()
+	c.Eventually("the neighbour listens", func() error {
+		conn, err := c.Dial(t.Context(), "tcp", "127.0.0.2:2222")
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	old := kill(t, c, contract.RemoteBinary)
+	c.Eventually("another SSH server", func() error {
+		pid, err := agentPID(c, contract.RemoteBinary)
+		if err == nil && pid == old {
+			err = sandbox.ErrNotYet
+		}
+		return err
+	})
+	ready(c)
+	if strings.Contains(c.Log(), "port-in-use") {
+		t.Error("the neighbour was taken for a holder of the port")
+	}
+}
+
 // TestMetricsAddress: another, none, and one that is taken.
 func TestMetricsAddress(t *testing.T) {
 	t.Parallel()

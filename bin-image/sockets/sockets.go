@@ -5,6 +5,7 @@ package sockets
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,16 +42,19 @@ func TCP(state State) ([]Socket, error) {
 	return all, nil
 }
 
-// Listener finds the socket that listens on a port.
-func Listener(port uint16) (Socket, bool, error) {
+// Listeners finds the sockets that listen where address does, or would: on its port,
+// at the same address or one of the two at all. Others of the port, as on the pod's
+// own address beside loopback, are in nobody's way.
+func Listeners(address netip.AddrPort) ([]Socket, error) {
 	all, err := TCP(Listening)
 	if err != nil {
-		return Socket{}, false, fmt.Errorf("look for a listener on port %d: %w", port, err)
+		return nil, fmt.Errorf("look for a listener on %s: %w", address, err)
 	}
-	for _, s := range all {
-		if s.Local.Port() == port {
-			return s, true, nil
+	return slices.DeleteFunc(all, func(s Socket) bool {
+		if s.Local.Port() != address.Port() {
+			return true
 		}
-	}
-	return Socket{}, false, nil
+		here, there := s.Local.Addr().Unmap(), address.Addr().Unmap()
+		return here != there && !here.IsUnspecified() && !there.IsUnspecified()
+	}), nil
 }

@@ -99,13 +99,20 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-func TestListener(t *testing.T) {
+func TestListeners(t *testing.T) {
 	listener, _, _ := connected(t, "tcp4", "127.0.0.1:0")
-	if s, ok, err := Listener(uint16(listener.Port)); err != nil || !ok || s.Local != endOf(listener) {
-		t.Errorf("%+v, %v, %v", s, ok, err)
+	end := endOf(listener)
+	at := func(address string) netip.AddrPort {
+		return netip.AddrPortFrom(netip.MustParseAddr(address), end.Port())
 	}
-	if _, ok, err := Listener(1); err != nil || ok {
-		t.Errorf("port 1: %v, %v", ok, err)
+	for address, want := range map[netip.AddrPort]bool{
+		end: true, at("0.0.0.0"): true, at("::"): true, at("::ffff:127.0.0.1"): true,
+		at("127.0.0.2"): false, at("::1"): false, netip.AddrPortFrom(end.Addr(), 1): false,
+	} {
+		found, err := Listeners(address)
+		if err != nil || (len(found) == 1 && found[0].Local == end) != want {
+			t.Errorf("%s: %+v, %v, want %v", address, found, err, want)
+		}
 	}
 }
 

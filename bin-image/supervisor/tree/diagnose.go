@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,38 +108,44 @@ func diskFull(dirs ...string) *service.Cause {
 // portInUse finds a listener at one of the addresses that is not the service's
 // own process, and names it.
 func portInUse(self int, addresses ...string) *service.Cause {
-	for _, address := range addresses {
-		_, port, err := splitPort(address)
+	for _, text := range addresses {
+		address, err := netip.ParseAddrPort(text)
 		if err != nil {
 			continue
 		}
-		socket, ok, err := sockets.Listener(port)
-		if err != nil || !ok {
+		listeners, err := sockets.Listeners(address)
+		if err != nil {
 			continue
 		}
-		pid, known := holderOf(socket, self)
-		switch {
-		case known && pid == self:
-		case known:
-			name := ""
-			if p, err := procfs.NewProc(pid); err == nil {
-				name, _ = p.Comm()
+		for _, socket := range listeners {
+			pid, known := holderOf(socket, self)
+			switch {
+			case known && pid == self:
+			case known:
+				name := ""
+				if p, err := procfs.NewProc(pid); err == nil {
+					name, _ = p.Comm()
+				}
+				return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by pid %d (%s)", address.Port(), pid, name)}
+			default:
+				return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by a process of uid %d that cannot be seen", address.Port(), socket.UID)}
 			}
-			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by pid %d (%s)", port, pid, name)}
-		default:
-			return &service.Cause{ID: "port-in-use", Detail: fmt.Sprintf("port %d is held by a process of uid %d that cannot be seen", port, socket.UID)}
 		}
 	}
 	return nil
 }
 
-func splitPort(address string) (host string, port uint16, err error) {
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", 0, err
+// foreign returns the process that holds the sockets, if it can be told and none of
+// them is the service's own.
+func foreign(listeners []sockets.Socket, self int) (pid int, ok bool) {
+	for _, socket := range listeners {
+		holder, known := holderOf(socket, self)
+		if !known || holder == self {
+			return 0, false
+		}
+		pid, ok = holder, true
 	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	return host, uint16(n), err
+	return pid, ok
 }
 
 // holderOf finds the process that holds a socket, looking at the likely one first.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,20 +106,20 @@ func (s *supervisor) remote() service.Config {
 // probeSSH looks whether the server itself listens, and then asks it for its
 // metrics. A connection to the port would show as a failed login.
 func (s *supervisor) probeSSH(ctx context.Context) error {
-	_, port, err := splitPort(s.opts.SSHAddress)
+	address, err := netip.ParseAddrPort(s.opts.SSHAddress)
 	if err != nil {
 		return err
+	}
+	listeners, err := sockets.Listeners(address)
+	if err != nil {
+		return err
+	}
+	if len(listeners) == 0 {
+		return fmt.Errorf("nothing listens on %s: %w", address, errNotYet)
 	}
 	pid := s.pid(contract.RemoteBinary)
-	socket, ok, err := sockets.Listener(port)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return fmt.Errorf("nothing listens on port %d: %w", port, errNotYet)
-	}
-	if holder, known := holderOf(socket, pid); known && holder != pid {
-		return fmt.Errorf("port %d is held by process %d: %w", port, holder, errNotYet)
+	if other, ok := foreign(listeners, pid); ok {
+		return fmt.Errorf("%s is held by process %d: %w", address, other, errNotYet)
 	}
 	if _, err := os.Stat(s.opts.RemoteMetricsSocket); err != nil {
 		return nil // a server without metrics may be as good
