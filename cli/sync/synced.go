@@ -264,25 +264,33 @@ type rate struct {
 }
 
 type sample struct {
-	at    time.Time
-	bytes int64
+	at          time.Time
+	bytes, need int64
 }
 
 const rateWindow = 5 * time.Second
 
+// longestETA is the most that is worth saying.
+const longestETA = 24 * time.Hour
+
+// add takes how many bytes have crossed and how many are needed. Of those that are,
+// many may be there already and only be compared, so that the time left follows from
+// how the need shrinks.
 func (r *rate) add(now time.Time, total, need int64) (perSecond float64, eta time.Duration) {
-	r.samples = append(r.samples, sample{now, total})
+	r.samples = append(r.samples, sample{now, total, need})
 	for len(r.samples) > 2 && now.Sub(r.samples[0].at) > rateWindow {
 		r.samples = r.samples[1:]
 	}
 	first := r.samples[0]
 	took := now.Sub(first.at).Seconds()
-	if took <= 0 || total <= first.bytes {
+	if took <= 0 {
 		return 0, 0
 	}
-	perSecond = float64(total-first.bytes) / took
-	if need > 0 {
-		eta = time.Duration(float64(need) / perSecond * float64(time.Second))
+	perSecond = max(0, float64(total-first.bytes)/took)
+	if done := first.need - need; done > 0 {
+		if left := float64(need) / float64(done) * took; left < longestETA.Seconds() {
+			eta = time.Duration(left * float64(time.Second))
+		}
 	}
 	return perSecond, eta
 }

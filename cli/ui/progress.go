@@ -25,7 +25,8 @@ type Progress struct {
 	mu sync.Mutex // protects the following
 	// step and detail are the running step; step is empty between steps.
 	step, detail string
-	last         string // the last plain line, so that it is not repeated
+	last         string    // the last plain line, so that it is not repeated
+	measured     time.Time // when a plain line last said how far the step is
 	frame        int
 	stop         chan struct{} // ends the spinner
 	stopped      chan struct{}
@@ -52,6 +53,7 @@ func (p *Progress) Step(format string, args ...any) {
 	defer p.mu.Unlock()
 	p.finish(green, "✓", "")
 	p.step, p.detail = fmt.Sprintf(format, args...), ""
+	p.measured = time.Now()
 	if !p.lively {
 		p.plain(p.step)
 		return
@@ -71,6 +73,25 @@ func (p *Progress) Update(format string, args ...any) {
 		return
 	}
 	p.plain("  " + p.detail)
+}
+
+// measurePause is how often a plain line says how far a step is: often enough to
+// see that it goes on, in a log that is read later.
+const measurePause = 10 * time.Second
+
+// Measure is Update for numbers that change all the time. Off a terminal it prints
+// one of many.
+func (p *Progress) Measure(format string, args ...any) {
+	p.mu.Lock()
+	now := time.Now()
+	skip := !p.lively && now.Sub(p.measured) < measurePause
+	if !skip {
+		p.measured = now
+	}
+	p.mu.Unlock()
+	if !skip {
+		p.Update(format, args...)
+	}
 }
 
 // Done finishes the running step, with text in place of its own if there is

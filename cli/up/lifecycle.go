@@ -104,7 +104,7 @@ func (u *up) attach(ctx context.Context) error {
 			synchronizing = true
 			u.setState(contract.StateSynchronizing)
 		}
-		u.Report.Update("%s", line)
+		u.Report.Measure("%s", line)
 	})
 	if err == nil {
 		u.log.Info("synchronized")

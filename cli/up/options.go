@@ -26,6 +26,8 @@ import (
 type Reporter interface {
 	Step(format string, args ...any)
 	Update(format string, args ...any)
+	// Measure is Update for numbers that change all the time.
+	Measure(format string, args ...any)
 	Done(format string, args ...any)
 	Note(format string, args ...any)
 	Warn(format string, args ...any)

@@ -95,6 +95,8 @@ func relay(from io.Reader, progress *ui.Progress, ready func(up.Info)) (ended bo
 			progress.Step("%s", e.Text)
 		case "update":
 			progress.Update("%s", e.Text)
+		case "measure":
+			progress.Measure("%s", e.Text)
 		case "done":
 			progress.Done("%s", e.Text)
 		case "note":
@@ -155,7 +157,7 @@ func (r *remoteReport) send(e event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.out == nil {
-		if r.log != nil && e.Text != "" && e.Kind != "update" {
+		if r.log != nil && e.Text != "" && e.Kind != "update" && e.Kind != "measure" {
 			fmt.Fprintf(r.log, "time=%s level=INFO msg=%q kind=%s\n", time.Now().Format(time.RFC3339Nano), e.Text, e.Kind)
 		}
 		return
@@ -178,6 +180,10 @@ func (r *remoteReport) Step(format string, args ...any) {
 
 func (r *remoteReport) Update(format string, args ...any) {
 	r.send(event{Kind: "update", Text: fmt.Sprintf(format, args...)})
+}
+
+func (r *remoteReport) Measure(format string, args ...any) {
+	r.send(event{Kind: "measure", Text: fmt.Sprintf(format, args...)})
 }
 
 func (r *remoteReport) Done(format string, args ...any) {

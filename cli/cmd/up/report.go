@@ -42,6 +42,12 @@ func (f *foreground) Update(format string, args ...any) {
 	}
 }
 
+func (f *foreground) Measure(format string, args ...any) {
+	if !f.raw.on.Load() {
+		f.Progress.Measure(format, args...)
+	}
+}
+
 func (f *foreground) Note(format string, args ...any) {
 	if f.raw.on.Load() {
 		f.raw.line("i", format, args...)
