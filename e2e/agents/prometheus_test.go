@@ -136,7 +136,7 @@ func TestPrometheus(t *testing.T) {
 	write(t, filepath.Join(laptop, "both"), "at first")
 	c := e.up(home, []string{laptop})
 	p.expect(`okteto_sync_connected == 1`)
-	p.expect(fmt.Sprintf(`okteto_sync_bytes{folder="okteto-1"} >= %d`, size))
+	p.expect(fmt.Sprintf(`okteto_sync_bytes{folder="okteto-1"} == %d`, size+len("at first")))
 	p.expect(`okteto_sync_completion_ratio{folder="okteto-1"} == 1`)
 	p.expect(`okteto_sync_peer_completion_ratio{folder="okteto-1"} == 1`)
 	p.expect(fmt.Sprintf(`okteto_sync_received_bytes_total >= %d`, size/16)) // it is compressed on the way, or not
@@ -162,13 +162,16 @@ func TestPrometheus(t *testing.T) {
 	write(t, filepath.Join(laptop, "both"), "on the laptop, and later")
 	c = e.reconnect(home, []string{laptop})
 	e.inPod("/src/both", "on the laptop, and later")
-	p.expect(`okteto_sync_conflicts_total{folder="okteto-1"} >= 1`)
+	p.expect(`okteto_sync_conflicts_total{folder="okteto-1"} == 1`)
 	c.down()
 
 	// A crash.
 	p.expect(`okteto_service_restarts_total{service="okteto-remote"} == 0`)
 	e.sh("kill -9 " + e.agent(contract.RemoteBinary))
 	p.expect(`okteto_service_restarts_total{service="okteto-remote"} == 1`)
+	p.expect(`sum(okteto_service_exits_total{service="okteto-remote"}) == 1`)
+	p.expect(`okteto_service_restarts_total{service="syncthing"} == 0`)
+	p.expect(`okteto_sync_connects_total >= 2 and okteto_sync_connects_total == okteto_sync_disconnects_total`)
 	p.expect(`okteto_service_last_exit_reason{service="okteto-remote",reason="signal"} == 1`)
 	p.expect(`okteto_service_ready{service="okteto-remote"} == 1`)
 
