@@ -37,7 +37,9 @@ type folderRunner struct {
 	in     *intake
 	source watchSource
 	fs     stfs.Filesystem
-	gate   *gate // nil: the folder is not guarded
+	// caseSensitive is whether the disk tells upper from lower case.
+	caseSensitive bool
+	gate          *gate // nil: the folder is not guarded
 
 	specials     *specials
 	saidSpecials atomic.Bool
@@ -74,7 +76,7 @@ func newFolderRunner(e *Engine, f Folder) *folderRunner {
 	raw.FilesystemType = config.FilesystemTypeBasic // our own looks are not scans
 	r := &folderRunner{
 		e: e, f: f, log: e.log.With("folder", f.ID),
-		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil), gate: e.gates[f.ID], specials: e.disks[f.ID].specials,
+		in: newIntake(e.cfg.Watch, func(path string) bool { return openForWriting(filepath.Join(f.Path, path)) }), source: watchTree, fs: raw.Filesystem(nil), gate: e.gates[f.ID], specials: e.disks[f.ID].specials, caseSensitive: raw.CaseSensitiveFS,
 		changes: make(chan change, changeBuffer), watched: make(chan struct{}), rewatch: make(chan struct{}, 1), flushes: make(chan flushRequest),
 		stateChanged: make(chan struct{}, 1),
 		state:        WatchState{Mode: "off"}, rescan: f.RescanInterval,
@@ -284,7 +286,19 @@ func (r *folderRunner) scan(ctx context.Context, paths []string) error {
 	}
 }
 
+// forgetCases has the library read the names of directories anew, if their disk does
+// not tell upper from lower case. It keeps them for a second (casefs.go), in which a
+// file that was renamed by case alone had its old name, and was never scanned again.
+func (r *folderRunner) forgetCases() {
+	if r.caseSensitive {
+		return
+	}
+	// There is no such file; after a removal the names are forgotten.
+	_ = r.fs.RemoveAll(canaryPrefix + "none" + canarySuffix)
+}
+
 func (r *folderRunner) scanOnce(ctx context.Context, paths []string) error {
+	r.forgetCases()
 	started := time.Now()
 	subs := make([]string, len(paths))
 	for i, path := range paths {

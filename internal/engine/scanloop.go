@@ -266,6 +266,7 @@ func (r *folderRunner) scanBatch(ctx context.Context, batch []due, full bool) sc
 	if full {
 		return scanResult{full: true, err: r.fullScan(ctx)}
 	}
+	r.forgetCases()
 	changed, later, paths, err := r.choose(ctx, batch)
 	if err != nil {
 		return scanResult{err: err}
