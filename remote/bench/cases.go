@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,14 +33,46 @@ func cases(o options) []benchCase {
 		add("sftp get", sftpGet)
 		add("sftp put", sftpPut)
 	}
+	for _, c := range []struct {
+		name string
+		f    func(*server, []string, options) (float64, error)
+	}{
+		{"exec stdout", execOut},
+		{"exec stdin", execIn},
+		{"-L download", forwardDown},
+		{"-L upload", forwardUp},
+		{"sftp get", sftpGet},
+		{"sftp put", sftpPut},
+	} {
+		all = append(all, benchCase{name: c.name + ", 50 ms round trip", show: showRate, measure: func(s *server) (float64, error) {
+			far, end, err := s.farAway()
+			if err != nil {
+				return 0, err
+			}
+			defer end()
+			return c.f(far, nil, o)
+		}})
+	}
 	timed := func(name string, f func(*server, options) (float64, error)) {
 		all = append(all, benchCase{name: name, less: true, show: showTime, measure: func(s *server) (float64, error) { return f(s, o) }})
 	}
 	timed("small files put", smallFiles)
 	timed("connect and exec", connectExec)
 	timed("multiplexed exec", muxExec)
-	timed("echo p50", func(s *server, _ options) (float64, error) { return echoTime(s, 0.50) })
-	timed("echo p99", func(s *server, _ options) (float64, error) { return echoTime(s, 0.99) })
+	for _, load := range []struct {
+		label, command string
+		quantiles      []float64
+	}{
+		{"echo", "", []float64{0.50, 0.99}},
+		{"echo while downloading", "cat /dev/zero", []float64{0.50, 0.95}},
+		{"echo while uploading", "cat >/dev/null", []float64{0.50, 0.95}},
+	} {
+		for _, q := range load.quantiles {
+			timed(fmt.Sprintf("%s p%.0f", load.label, q*100), func(s *server, _ options) (float64, error) {
+				return echoTime(s, load.command, q)
+			})
+		}
+	}
 	memory := func(name string, f func(*server) (float64, error)) {
 		all = append(all, benchCase{name: name, less: true, show: showMiB, measure: f})
 	}
@@ -257,46 +288,6 @@ func (s *server) dial() (*ssh.Client, error) {
 	return ssh.Dial("tcp", s.addr(), &ssh.ClientConfig{
 		User: s.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
-}
-
-// echoTime is a quantile of the time from a key to its echo by cat in a
-// terminal in raw mode.
-func echoTime(s *server, q float64) (float64, error) {
-	c, err := s.dial()
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	sess, err := c.NewSession()
-	if err != nil {
-		return 0, err
-	}
-	if err := sess.RequestPty("xterm", 24, 80, nil); err != nil {
-		return 0, err
-	}
-	in, _ := sess.StdinPipe()
-	out, _ := sess.StdoutPipe()
-	if err := sess.Start("stty raw -echo; printf r; exec cat"); err != nil {
-		return 0, err
-	}
-	b := make([]byte, 1)
-	if _, err := io.ReadFull(out, b); err != nil {
-		return 0, err
-	}
-	times := make([]float64, 0, 600)
-	for range cap(times) {
-		begin := time.Now()
-		if _, err := in.Write([]byte{'x'}); err != nil {
-			return 0, err
-		}
-		if _, err := io.ReadFull(out, b); err != nil {
-			return 0, err
-		}
-		times = append(times, time.Since(begin).Seconds())
-		time.Sleep(time.Millisecond)
-	}
-	slices.Sort(times)
-	return times[int(q*float64(len(times)-1))], nil
 }
 
 func connectionsMemory(s *server) (float64, error) {

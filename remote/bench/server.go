@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"okteto/internal/testkit/proxy"
 )
 
 // server is one of the two that are compared.
@@ -80,6 +82,25 @@ func newServer(name, dir string) (*server, error) {
 	defer l.Close()
 	s := &server{name: name, dir: filepath.Join(dir, name), port: l.Addr().(*net.TCPAddr).Port, user: "root"}
 	return s, os.Mkdir(s.dir, 0o700)
+}
+
+// roundTrip to a server that is far away.
+const roundTrip = 50 * time.Millisecond
+
+// farAway is the same server over a slow line.
+func (s *server) farAway() (far *server, end func(), err error) {
+	line, err := proxy.New(s.addr())
+	if err != nil {
+		return nil, nil, err
+	}
+	line.SetDelay(roundTrip / 2)
+	_, port, err := net.SplitHostPort(line.Addr())
+	if err != nil {
+		return nil, nil, err
+	}
+	copied := *s
+	copied.port, err = strconv.Atoi(port)
+	return &copied, line.Close, err
 }
 
 func (s *server) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
