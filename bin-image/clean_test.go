@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"okteto/bin-image/original"
+	"okteto/bin-image/process"
 	"okteto/bin-image/sandbox"
 	"okteto/internal/contract"
 	"okteto/internal/identity"
@@ -146,6 +147,35 @@ func TestClean(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestCleanElsewhere: where no supervisor runs nothing is left over from an `up`, and
+// with an argument nothing is asked for.
+func TestCleanElsewhere(t *testing.T) {
+	t.Parallel()
+	start := "echo up; trap 'exit 3' TERM; while :; do " + busybox + " sleep 0.05; done"
+	c := sandbox.Start(t, sandbox.Options{
+		UID: 12345, GID: 12345, NotPID1: true, Dirs: []string{"/src"}, Command: []string{busybox, "sh", "-c", start},
+	})
+	logs(t, c, "up")
+	out, err := c.Command(contract.CleanBinary).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "this is no dev container") {
+		t.Errorf("clean: %q, %v", out, err)
+	}
+	for _, argument := range []string{"--help", "-h", "--version", "x"} {
+		out, err := c.Command(contract.CleanBinary, argument).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "usage: clean") {
+			t.Errorf("clean %s: %q, %v", argument, out, err)
+		}
+	}
+	select {
+	case <-c.Done():
+		t.Error("it ended what is not its business")
+	default:
+	}
+	if table, err := process.Snapshot(); err != nil || len(table.Descendants(c.PID())) == 0 {
+		t.Errorf("the program is gone: %v", err)
+	}
 }
 
 // outsiders are processes that come from no SSH session: one that `up` started by

@@ -13,6 +13,11 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 {
+		// Whoever asks for help does not ask for everything to be ended.
+		fmt.Fprintln(os.Stderr, "usage: clean (no arguments): ends what an earlier `okteto up` has left running in this dev container")
+		os.Exit(2)
+	}
 	opts := sweep.Options{}
 	if executable, err := os.Executable(); err == nil {
 		opts.BinDir = filepath.Dir(executable)

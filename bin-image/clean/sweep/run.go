@@ -49,6 +49,10 @@ func Run(ctx context.Context, opts Options) error {
 		if err != nil {
 			return err
 		}
+		if opts.Root == 0 && !supervised(table, opts) {
+			fmt.Fprintln(os.Stderr, "clean: this is no dev container, since no supervisor runs in it: nothing is ended")
+			return nil
+		}
 		victims := choose(table, opts, liveConnections())
 		if len(victims) == 0 {
 			return nil
@@ -61,6 +65,22 @@ func Run(ctx context.Context, opts Options) error {
 	return nil
 }
 
+// supervised says that a supervisor of ours runs in this container. Anywhere else, as
+// on a machine where somebody tries the program, everything would be left over.
+func supervised(table *process.Table, opts Options) bool {
+	self := table.Get(os.Getpid())
+	if self == nil {
+		return false
+	}
+	c := chooser{table: table, agents: agentFiles(opts.BinDir, contract.SupervisorBinary), container: self.MountNamespace()}
+	for _, p := range table.All() {
+		if c.ours(p) && !p.Zombie() && c.isSupervisor(p) {
+			return true
+		}
+	}
+	return false
+}
+
 // choose the processes to end.
 func choose(table *process.Table, opts Options, live connections) []*process.Process {
 	self := table.Get(os.Getpid())
@@ -68,7 +88,7 @@ func choose(table *process.Table, opts Options, live connections) []*process.Pro
 		return nil
 	}
 	c := chooser{
-		table: table, live: live, agents: agentFiles(opts.BinDir),
+		table: table, live: live, agents: agentFiles(opts.BinDir, contract.SupervisorBinary, contract.RemoteBinary, contract.SyncthingBinary),
 		container: self.MountNamespace(), spared: map[int]bool{1: true, self.PID: true},
 	}
 	for _, p := range table.Ancestors(self) {
@@ -95,10 +115,10 @@ func choose(table *process.Table, opts Options, live connections) []*process.Pro
 
 // agentFiles identifies the agents by their files, so that a copy or another
 // program of the same name is none.
-func agentFiles(binDir string) []os.FileInfo {
+func agentFiles(binDir string, names ...string) []os.FileInfo {
 	var files []os.FileInfo
 	for _, dir := range []string{binDir, contract.BinDir} {
-		for _, name := range []string{contract.SupervisorBinary, contract.RemoteBinary, contract.SyncthingBinary} {
+		for _, name := range names {
 			if info, err := os.Stat(dir + "/" + name); err == nil {
 				files = append(files, info)
 			}

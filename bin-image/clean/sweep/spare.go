@@ -3,6 +3,7 @@ package sweep
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"okteto/bin-image/process"
@@ -78,6 +79,19 @@ func (c *chooser) agent(p *process.Process) bool {
 	}
 	c.isAgent[p.PID] = found
 	return found
+}
+
+// isSupervisor needs agents to be the supervisor's files alone.
+func (c *chooser) isSupervisor(p *process.Process) bool {
+	path := p.Executable()
+	if args := p.Args(); path == "" && len(args) > 0 { // where /proc/<pid>/exe cannot be read
+		path = args[0]
+	}
+	if path == filepath.Join(contract.BinDir, contract.SupervisorBinary) {
+		return true
+	}
+	file, err := p.ExecutableFile()
+	return err == nil && slices.ContainsFunc(c.agents, func(agent os.FileInfo) bool { return os.SameFile(file, agent) })
 }
 
 // multiplexer is tmux or screen. Their servers rename themselves ("tmux: server"),
