@@ -111,6 +111,7 @@ func (d *disk) Rename(from, to string) error {
 // moveForConflict gives the loser of a conflict the name of a copy, and leaves it its
 // own if another file is about to take that.
 func (d *disk) moveForConflict(from, to string) error {
+	to = fitConflictName(to)
 	if replacing() {
 		if err := d.copies.link(d.BasicFilesystem, from, to); !errors.Is(err, errors.ErrUnsupported) {
 			return err

@@ -93,10 +93,8 @@ const asideMark = "okteto-trash-"
 // asideName is a name beside a file for the time that it takes to get it to the trash.
 func asideName(name string) string {
 	base := filepath.Base(name)
-	const longest = 200 // file systems allow 255 bytes
-	if len(base) > longest {
-		base = strings.ToValidUTF8(base[:longest], "")
-	}
+	const room = 55 // for what is put around it
+	base = shorten(base, longestName-room)
 	return filepath.Join(filepath.Dir(name), fmt.Sprintf("%s%s%d.%s.tmp", stfs.UnixTempPrefix, asideMark, time.Now().UnixNano(), base))
 }
 

@@ -146,7 +146,7 @@ func (t *trash) dropAside(aside, name string, before stfs.FileInfo) error {
 
 // list the versions of a file, oldest first.
 func (t *trash) list(native string) []string {
-	tagged := versioner.TagFilename(filepath.Base(native), versionGlob)
+	tagged := versioner.TagFilename(versionBase(native), versionGlob)
 	found, err := t.versions.Glob(filepath.Join(filepath.Dir(native), tagged))
 	if err != nil {
 		return nil // a name with a pattern in it
@@ -185,10 +185,18 @@ func (t *trash) freeVersion(native string) string {
 }
 
 func (t *trash) version(path string, at time.Time) string {
-	return filepath.Join(filepath.Dir(path), versioner.TagFilename(filepath.Base(path), at.Format(versioner.TimeFormat)))
+	return filepath.Join(filepath.Dir(path), versioner.TagFilename(versionBase(path), at.Format(versioner.TimeFormat)))
 }
 
+// versionBase is what a file is called in the trash: its name, or if the time does not
+// fit behind that, as much of it as does.
+func versionBase(path string) string {
+	return shorten(filepath.Base(path), longestName-len("~"+versioner.TimeFormat))
+}
+
+// free reports whether a version may have a time. What cannot be looked at, the
+// attempt to use it tells.
 func (t *trash) free(path string, at time.Time) bool {
 	_, err := t.versions.Lstat(t.version(path, at))
-	return stfs.IsNotExist(err)
+	return err != nil
 }

@@ -102,7 +102,7 @@ func (r *folderRunner) tangles() map[string]string {
 // conflictName is the library's name for a copy (folder_sendrecv.go).
 func conflictName(path string, by protocol.ShortID) string {
 	ext := filepath.Ext(path)
-	return strings.TrimSuffix(path, ext) + time.Now().Format(conflictMark+"20060102-150405-") + by.String() + ext
+	return fitConflictName(strings.TrimSuffix(path, ext) + time.Now().Format(conflictMark+"20060102-150405-") + by.String() + ext)
 }
 
 func (r *folderRunner) untangle(ctx context.Context, path, name string) {
