@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +75,23 @@ func TestListeners(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("ping with Host 0.0.0.0: %s", response.Status)
+	}
+}
+
+// TestVerbose: sync.verbose of the manifest is the daemon's, too.
+func TestVerbose(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-r", "-rv"} {
+		c := pod(t, func(o *sandbox.Options) { o.Args[0] = flag })
+		ready(c)
+		pid, err := agentPID(c, contract.SyncthingBinary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := strings.Split(read(t, fmt.Sprintf("/proc/%d/cmdline", pid)), "\x00")
+		if got := slices.Contains(args, "--verbose"); got != (flag == "-rv") {
+			t.Errorf("%s: %q", flag, args)
+		}
 	}
 }
 

@@ -45,6 +45,9 @@ func (s *supervisor) syncthing() service.Config {
 			if first && s.opts.Reset {
 				args = append(args, "--reset-database")
 			}
+			if s.opts.Verbose {
+				args = append(args, "--verbose")
+			}
 			return child.Spec{
 				Path: filepath.Join(s.opts.BinDir, contract.SyncthingBinary),
 				Args: args, Env: s.syncthingEnv(s.opts.Environ), Dir: s.opts.SyncthingHome,
