@@ -79,7 +79,7 @@ func TestNoMoreProcesses(t *testing.T) {
 		return err
 	})
 	var asking sync.WaitGroup
-	for range 40 {
+	for range 8 {
 		asking.Go(func() {
 			if status, _, err := c.Get(metricsURL + "/metrics"); err != nil || status != http.StatusOK && status != http.StatusServiceUnavailable {
 				t.Errorf("metrics: %d, %v", status, err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"okteto/internal/threads"
 	"okteto/remote/files"
 )
 
@@ -16,6 +17,7 @@ func main() {
 		// Sessions run this program under this name where the image has no scp.
 		os.Exit(files.SCP(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	threads.Reserve(16)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	os.Exit(run(ctx, os.Args, os.Getenv, os.Stdout, os.Stderr))

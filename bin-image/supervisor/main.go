@@ -15,9 +15,11 @@ import (
 	"okteto/bin-image/supervisor/environ"
 	"okteto/bin-image/supervisor/tree"
 	"okteto/internal/contract"
+	"okteto/internal/threads"
 )
 
 func main() {
+	threads.Reserve(12)
 	container, environErr := environ.Container()
 	opts, err := parse(os.Args[1:], container)
 	switch {

@@ -12,9 +12,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"okteto/internal/threads"
 )
 
 func main() {
+	threads.Reserve(16)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	options, err := parse(os.Args[1:], os.Stderr)

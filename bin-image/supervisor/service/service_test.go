@@ -269,6 +269,12 @@ func TestStop(t *testing.T) {
 			ended := make(chan error)
 			go func() { ended <- s.Serve(ctx) }()
 			eventually(t, "its first line", func() bool { return strings.Contains(log.String(), "stream=stdout") })
+			if role == "stopped" {
+				eventually(t, "that it is stopped", func() bool {
+					stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.Status().PID))
+					return err == nil && strings.Contains(string(stat), ") T ")
+				})
+			}
 			cancel()
 			if err := <-ended; !errors.Is(err, context.Canceled) {
 				t.Errorf("Serve: %v", err)
