@@ -16,6 +16,7 @@ func (b *backlog) add(d due) {
 	if old, ok := b.items[d.path]; ok {
 		d.since = old.since
 		d.tree, d.vanished = d.tree || old.tree, d.vanished || old.vanished
+		d.content = d.content || old.content
 	} else {
 		b.order = append(b.order, d.path)
 	}

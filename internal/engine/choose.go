@@ -26,7 +26,7 @@ func (r *folderRunner) choose(ctx context.Context, batch []due) (changed, later 
 		ready, later = r.unfinished(batch, time.Now())
 		changed, paths = ready[:0:0], nil
 		for _, d := range ready {
-			if d.tree || r.differs(d.path) || (d.vanished && r.lostBelow(d.path)) {
+			if d.tree || r.differs(d.path) || (d.vanished && r.lostBelow(d.path)) || (d.content && r.unmask(ctx, d.path)) {
 				changed = append(changed, d)
 				paths = append(paths, r.scanRoot(d.path))
 			}

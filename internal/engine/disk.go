@@ -10,6 +10,7 @@ import (
 
 	"github.com/syncthing/syncthing/lib/config"
 	stfs "github.com/syncthing/syncthing/lib/fs"
+	"github.com/syncthing/syncthing/lib/protocol"
 )
 
 // disk is the file system that the library sees of a folder: the plain one, but
@@ -21,13 +22,16 @@ type disk struct {
 	copies *copies
 	// specials that are not synchronized.
 	specials *specials
+	placed   *placed
+	// known is what the database has of a file on this side.
+	known func(name string) (protocol.FileInfo, bool)
 }
 
 // useDisk has a folder served by a disk, and returns what is known of it. The library looks file systems up by
 // their type, and never forgets one.
-func useDisk(f *config.FolderConfiguration, g *gate) *disk {
+func useDisk(f *config.FolderConfiguration, g *gate, known func(name string) (protocol.FileInfo, bool)) *disk {
 	// What the function holds is never freed, so its address is used once.
-	shared := &disk{gate: g, copies: newCopies(), specials: newSpecials()}
+	shared := &disk{gate: g, copies: newCopies(), specials: newSpecials(), placed: newPlaced(), known: known}
 	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
 	f.FilesystemType = config.FilesystemType(kind)
 	if f.Versioning.Type == trashType {
@@ -101,11 +105,18 @@ func (d *disk) Rename(from, to string) error {
 	if !stfs.IsTemporary(from) || stfs.IsTemporary(to) {
 		return d.BasicFilesystem.Rename(from, to)
 	}
-	err := d.putInPlace(from, to)
-	if err == nil {
-		d.copies.forget(to)
+	received, err := os.Lstat(filepath.Join(d.URI(), from))
+	if err != nil {
+		return err
 	}
-	return err
+	if err := d.putInPlace(from, to); err != nil {
+		return err
+	}
+	d.copies.forget(to)
+	if received.Mode().IsRegular() {
+		d.placed.note(to, received)
+	}
+	return nil
 }
 
 // moveForConflict gives the loser of a conflict the name of a copy, and leaves it its

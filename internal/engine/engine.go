@@ -130,7 +130,11 @@ func (e *Engine) prepareFolders(fresh bool, raw config.Configuration) error {
 				return err
 			}
 		}
-		e.disks[f.ID] = useDisk(&raw.Folders[i], e.gates[f.ID])
+		set, err := db.NewFileSet(f.ID, e.db)
+		if err != nil {
+			return fmt.Errorf("open sync database of %s: %w", f.ID, err)
+		}
+		e.disks[f.ID] = useDisk(&raw.Folders[i], e.gates[f.ID], func(name string) (protocol.FileInfo, bool) { return localFile(set, name) })
 		raw.Folders[i].Paused = e.halts.get(f.ID) != ""
 	}
 	e.wrapper = config.Wrap("", raw, e.id, e.events) // what is saved, see shown.go

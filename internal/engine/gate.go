@@ -81,8 +81,11 @@ func (g *gate) stops(disk stfs.Filesystem, name string, info stfs.FileInfo, err 
 
 func isGone(err error) bool { return stfs.IsNotExist(err) || errors.Is(err, syscall.ENOTDIR) }
 
-func (g *gate) known(name string) (protocol.FileInfo, bool) {
-	snap, err := g.set.Snapshot()
+func (g *gate) known(name string) (protocol.FileInfo, bool) { return localFile(g.set, name) }
+
+// localFile is what the database has of a file on this side.
+func localFile(set *db.FileSet, name string) (protocol.FileInfo, bool) {
+	snap, err := set.Snapshot()
 	if err != nil {
 		return protocol.FileInfo{}, false // closed: nothing can be noted either
 	}

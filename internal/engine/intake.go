@@ -49,6 +49,7 @@ type waiting struct {
 	fresh bool      // made just now: half of it is worth nothing
 	// vanished: it was gone for a moment at least, with what was below.
 	vanished bool
+	content  bool // more than attributes may have changed
 }
 
 type entry struct {
@@ -64,6 +65,7 @@ type due struct {
 	removed   bool
 	newDir    bool
 	vanished  bool // gone for a moment at least
+	content   bool // more than attributes may have changed
 }
 
 func newIntake(o WatchOptions, isOpen func(string) bool) *intake {
@@ -86,6 +88,7 @@ func (in *intake) add(c change, now time.Time) {
 		in.items[c.path] = item
 	}
 	item.at = now
+	item.content = item.content || c.op != opAttributes
 	switch c.op {
 	case opCreated:
 		item.fresh = true
@@ -175,7 +178,7 @@ func (in *intake) take(now time.Time) []due {
 			delete(in.items, path)
 			out = append(out, due{
 				path: path, since: item.since, at: item.at, tree: item.tree,
-				removed: stage(s) == stageRemoved, newDir: stage(s) == stageNewDir, vanished: item.vanished,
+				removed: stage(s) == stageRemoved, newDir: stage(s) == stageNewDir, vanished: item.vanished, content: item.content,
 			})
 		}
 	}

@@ -116,7 +116,10 @@ func contents(t *testing.T, dir, pattern string) (all []string) {
 }
 
 // newTestDisk is a disk of a folder, with a trash in another one.
-func newTestDisk(t *testing.T) (disk stfs.Filesystem, folder, trash string) {
+func newTestDisk(t *testing.T, has ...protocol.FileInfo) (disk stfs.Filesystem, folder, trash string) {
+	var known protocol.FileInfo
+	for _, known = range has {
+	}
 	t.Helper()
 	folder, trash = t.TempDir(), t.TempDir()
 	f := config.New(protocol.EmptyDeviceID).Defaults.Folder
@@ -124,7 +127,7 @@ func newTestDisk(t *testing.T) (disk stfs.Filesystem, folder, trash string) {
 	f.Versioning = config.VersioningConfiguration{
 		Type: trashType, Params: map[string]string{"keep": trashKeep}, FSPath: trash, FSType: config.FilesystemTypeBasic,
 	}
-	useDisk(&f, nil)
+	useDisk(&f, nil, func(string) (protocol.FileInfo, bool) { return known, known.Name != "" })
 	return f.Filesystem(nil), folder, trash
 }
 
