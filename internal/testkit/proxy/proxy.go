@@ -24,6 +24,7 @@ type Proxy struct {
 	refuse  bool
 	stalled chan struct{} // closed when the stall is over; nil: none
 	closed  bool
+	bytes   int64
 }
 
 // New starts a proxy on a port of loopback.
@@ -61,6 +62,13 @@ func (p *Proxy) SetRate(bytesPerSecond int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rate = bytesPerSecond
+}
+
+// Bytes that have come from both sides.
+func (p *Proxy) Bytes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes
 }
 
 // Refuse closes new connections at once while it is on.
@@ -190,6 +198,7 @@ func (p *Proxy) copy(to, from net.Conn) {
 		if n > 0 {
 			p.mu.Lock()
 			delay, rate := p.delay, p.rate
+			p.bytes += int64(n)
 			p.mu.Unlock()
 			pieces <- piece{append([]byte(nil), buffer[:n]...), time.Now().Add(delay)}
 			if rate > 0 {
