@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/connrotation"
 
 	"okteto/cli/kube/api"
 	"okteto/cli/ui"
@@ -54,6 +55,7 @@ type Client struct {
 	Config    *rest.Config
 	// Namespace and Context are the ones in effect.
 	Namespace, Context string
+	dialer             *connrotation.Dialer
 }
 
 // Load reads the kubeconfig: the files of KUBECONFIG, else ~/.kube/config, else
@@ -90,7 +92,10 @@ func Load(o Options) (*Client, error) {
 	config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepalive}).DialContext
 	config.UserAgent = "okteto/" + contract.Version
 	config.WarningHandler = rest.NoWarnings{}
-	clientset, err := api.New(config)
+	own := rest.CopyConfig(config)
+	dialer := connrotation.NewDialer(config.Dial)
+	own.Dial = dialer.DialContext
+	clientset, err := api.New(own)
 	if err != nil {
 		return nil, &ui.Problem{
 			Summary: fmt.Sprintf("cannot use context %q of the kubeconfig", first(kubeContext, raw.CurrentContext)),
@@ -103,8 +108,15 @@ func Load(o Options) (*Client, error) {
 		Config:    config,
 		Namespace: namespace,
 		Context:   first(kubeContext, raw.CurrentContext),
+		dialer:    dialer,
 	}, nil
 }
+
+// Reconnect gives the clientset's connections up, which someone found out are dead:
+// what waits for an answer on one fails, and what comes next makes a new one.
+// HTTP/2 alone would notice after 45 s. Streams to pods have connections of their
+// own.
+func (c *Client) Reconnect() { c.dialer.CloseAll() }
 
 // CheckNamespace reports a problem when the cluster cannot be reached or the
 // namespace does not exist. A user who may not look at namespaces passes: what

@@ -18,6 +18,7 @@ const logPeriod = 10 * time.Second
 // keeper keeps one SSH connection.
 type keeper struct {
 	connect func(context.Context) (*Client, error)
+	silent  func()
 	log     *slog.Logger
 	wake    chan struct{} // has a value when there is a reason to try at once
 	drop    chan struct{} // has a value when the connection is to be given up
@@ -32,9 +33,9 @@ type keeper struct {
 	err     error
 }
 
-func newKeeper(b *board, connect func(context.Context) (*Client, error), log *slog.Logger) *keeper {
+func newKeeper(b *board, connect func(context.Context) (*Client, error), silent func(), log *slog.Logger) *keeper {
 	return &keeper{
-		connect: connect, log: log, board: b,
+		connect: connect, silent: silent, log: log, board: b,
 		wake: make(chan struct{}, 1), drop: make(chan struct{}, 1),
 	}
 }
@@ -230,9 +231,15 @@ func (k *keeper) watch(ctx context.Context, client *Client) error {
 			}
 			seen = now
 		case <-deadline.C:
+			if now := time.Now(); slept(seen, now) { // and nothing could be received
+				seen = now
+				ask(wakeLimit)
+				continue
+			}
 			// On a slow link the answer queues behind bulk data, which is as
 			// good a sign of life.
 			if client.received() == received {
+				k.silent()
 				return errors.New("the pod does not answer")
 			}
 			ask(probeLimit)
@@ -240,8 +247,9 @@ func (k *keeper) watch(ctx context.Context, client *Client) error {
 	}
 }
 
-// slept reports whether the time of day moved on by more than the clock that
-// stands still while a laptop sleeps.
+// slept reports whether a look at the clock came much too late. While a laptop
+// sleeps the time of day moves on, and the other clock may stand still; both go on
+// while a process is stopped.
 func slept(before, now time.Time) bool {
-	return now.Round(0).Sub(before.Round(0))-now.Sub(before) > wakeJump
+	return max(now.Sub(before), now.Round(0).Sub(before.Round(0))) > wakeCheck+wakeJump
 }

@@ -14,11 +14,12 @@ const (
 	// goes unnoticed.
 	probeInterval = 5 * time.Second
 	probeLimit    = 5 * time.Second
-	// wakeCheck is how often the clocks are compared, wakeJump the difference
-	// that means the laptop slept, wakeLimit what a probe has after that.
+	// wakeCheck is how often the clock is read, wakeJump how late that comes if the
+	// laptop slept or the process was stopped, wakeLimit what a probe has after that:
+	// a way that was kept answers at once, and one that was not is not waited for.
 	wakeCheck = time.Second
 	wakeJump  = 3 * time.Second
-	wakeLimit = 2 * time.Second
+	wakeLimit = time.Second
 	// firstRetry and lastRetry bound the time between attempts to connect. The
 	// second is also how long at most a path that works again goes unused.
 	firstRetry = 25 * time.Millisecond
@@ -42,7 +43,10 @@ type Options struct {
 	Credentials
 	// InteractiveOnly leaves the connection for bulk data out.
 	InteractiveOnly bool
-	Log             *slog.Logger
+	// Silent, if not nil, is called when a connection is given up since nothing
+	// comes any more: other connections on the same way may be as dead.
+	Silent func()
+	Log    *slog.Logger
 }
 
 // Link keeps two SSH connections to the pod: one for what people wait for, one
@@ -66,11 +70,14 @@ func NewLink(o Options) *Link {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Silent == nil {
+		o.Silent = func() {}
+	}
 	b := &board{changed: make(chan struct{})}
-	l := &Link{board: b, interactive: newKeeper(b, connect, o.Log.With("conn", "interactive"))}
+	l := &Link{board: b, interactive: newKeeper(b, connect, o.Silent, o.Log.With("conn", "interactive"))}
 	l.keepers = []*keeper{l.interactive}
 	if !o.InteractiveOnly {
-		l.bulk = newKeeper(b, connect, o.Log.With("conn", "bulk"))
+		l.bulk = newKeeper(b, connect, o.Silent, o.Log.With("conn", "bulk"))
 		l.bulk.leader = l.interactive
 		l.keepers = append(l.keepers, l.bulk)
 	}

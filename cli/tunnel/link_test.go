@@ -5,6 +5,7 @@ package tunnel_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,13 +75,17 @@ func TestLinkReconnectsAfterACut(t *testing.T) {
 // okteto/okteto#511: after a time without network the forwards were dead.
 func TestLinkNoticesAPathThatSwallowsPackets(t *testing.T) {
 	server := tunneltest.Start(t)
-	link := server.Link(t)
+	var silent atomic.Int32
+	link := server.LinkWith(t, tunnel.Options{Silent: func() { silent.Add(1) }})
 	first := interactive(t, link)
 	server.Block()
 	select {
 	case <-first.Done():
 	case <-time.After(patience):
 		t.Fatal("a dead connection was not noticed")
+	}
+	if silent.Load() == 0 {
+		t.Error("nobody was told that other connections may be dead too")
 	}
 	server.Restore()
 	back := time.Now()

@@ -201,7 +201,9 @@ func (u *up) live(ctx context.Context, found *found) error {
 		return err
 	}
 	u.dialer = tunnel.NewDialer(u.Target.Client.Config, u.Target.Client.Clientset.CoreV1().RESTClient())
-	u.link = tunnel.NewLink(tunnel.Options{Dial: u.dialPod, Credentials: u.keys.credentials, Log: u.log})
+	u.link = tunnel.NewLink(tunnel.Options{
+		Dial: u.dialPod, Credentials: u.keys.credentials, Silent: u.Target.Client.Reconnect, Log: u.log,
+	})
 	u.ports = forward.NewManager(u.connect, u.log)
 	defer u.ports.Close()
 	if err := u.openPorts(ctx, found); err != nil {

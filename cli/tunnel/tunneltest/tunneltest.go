@@ -101,7 +101,14 @@ func Start(t *testing.T) *Server {
 // Link connects to the server until the test ends.
 func (s *Server) Link(t *testing.T) *tunnel.Link {
 	t.Helper()
-	link := tunnel.NewLink(tunnel.Options{Dial: s.Dial, Credentials: s.Credentials})
+	return s.LinkWith(t, tunnel.Options{})
+}
+
+// LinkWith is Link with options, to which it adds those that lead to the server.
+func (s *Server) LinkWith(t *testing.T, o tunnel.Options) *tunnel.Link {
+	t.Helper()
+	o.Dial, o.Credentials = s.Dial, s.Credentials
+	link := tunnel.NewLink(o)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); link.Run(ctx) }()

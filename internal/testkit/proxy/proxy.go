@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,8 +24,10 @@ type Proxy struct {
 	rate    int
 	refuse  bool
 	stalled chan struct{} // closed when the stall is over; nil: none
-	closed  bool
-	bytes   int64
+	// stranded is set for the connections that share it when they are left alone.
+	stranded *atomic.Bool
+	closed   bool
+	bytes    int64
 }
 
 // New starts a proxy on a port of loopback.
@@ -33,7 +36,7 @@ func New(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start proxy: %w", err)
 	}
-	p := &Proxy{listener: listener, target: target, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{listener: listener, target: target, conns: map[net.Conn]struct{}{}, stranded: &atomic.Bool{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -92,6 +95,15 @@ func (p *Proxy) Stall(on bool) {
 	}
 }
 
+// Strand swallows for ever what the connections of now send, and their ends, as a NAT
+// does that has forgotten them. New ones work.
+func (p *Proxy) Strand() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stranded.Store(true)
+	p.stranded = &atomic.Bool{}
+}
+
 // Cut resets all connections (RST). New ones are accepted.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -128,7 +140,7 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(near net.Conn) {
 	defer near.Close()
 	p.mu.Lock()
-	target, refuse := p.target, p.refuse
+	target, refuse, stranded := p.target, p.refuse, p.stranded
 	p.mu.Unlock()
 	if refuse {
 		return
@@ -143,8 +155,8 @@ func (p *Proxy) serve(near net.Conn) {
 	}
 	defer p.untrack(near, far)
 	var wg sync.WaitGroup
-	wg.Go(func() { p.copy(far, near) })
-	wg.Go(func() { p.copy(near, far) })
+	wg.Go(func() { p.copy(far, near, stranded) })
+	wg.Go(func() { p.copy(near, far, stranded) })
 	wg.Wait()
 }
 
@@ -176,7 +188,7 @@ type piece struct {
 
 // copy one direction. Reading goes on while pieces wait for their time, so a
 // delay does not limit the rate. The end of one direction is passed on alone.
-func (p *Proxy) copy(to, from net.Conn) {
+func (p *Proxy) copy(to, from net.Conn, stranded *atomic.Bool) {
 	pieces := make(chan piece, 1024)
 	done := make(chan struct{})
 	go func() {
@@ -184,11 +196,14 @@ func (p *Proxy) copy(to, from net.Conn) {
 		for piece := range pieces {
 			time.Sleep(time.Until(piece.at))
 			p.awaitStall()
+			if stranded.Load() {
+				continue
+			}
 			if _, err := to.Write(piece.data); err != nil {
 				from.Close()
 			}
 		}
-		if tcp, ok := to.(*net.TCPConn); ok {
+		if tcp, ok := to.(*net.TCPConn); ok && !stranded.Load() {
 			_ = tcp.CloseWrite()
 		}
 	}()

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -96,6 +97,31 @@ func TestStallHoldsAndLetsGo(t *testing.T) {
 	if got, err := io.ReadAll(conn); err != nil || string(got) != "held" {
 		t.Errorf("got %q, %v", got, err)
 	}
+}
+
+func TestStrandedConnectionsAreForgotten(t *testing.T) {
+	p, conn := dial(t)
+	if _, err := conn.Write([]byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	p.Strand()
+	if _, err := conn.Write([]byte("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	var timeout net.Error
+	if _, err := conn.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("the other end was told: %v", err)
+	}
+	again, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	exchange(t, again.(*net.TCPConn), []byte("a new one works"))
 }
 
 func TestCutAndRefuse(t *testing.T) {
