@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,17 +19,18 @@ import (
 
 	"github.com/kballard/go-shellquote"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
-	"golang.org/x/term"
 
 	"okteto/cli/tunnel"
 	"okteto/cli/ui"
-	"okteto/internal/contract"
 )
 
 // signalled plus a signal's number is the exit code of what it ended, as shells
 // have it.
 const signalled = 128
+
+// ExitUnknown is the exit code for a command whose own is not known, as ssh(1) has
+// it.
+const ExitUnknown = 255
 
 // endGrace is how long a command may take to end after this process was told to.
 const endGrace = 5 * time.Second
@@ -58,6 +58,9 @@ type Options struct {
 	Log         *slog.Logger
 	// Quiet leaves it to the caller to say that the connection was lost.
 	Quiet bool
+	// Once keeps the command from being run a second time when its terminal is gone
+	// with its container: the error is then ErrGone.
+	Once bool
 	// Started, if not nil, is called when the command runs. again says that it
 	// is after a loss of the connection.
 	Started func(again bool)
@@ -77,6 +80,10 @@ func Quote(args []string) string { return shellquote.Join(args...) }
 
 // ErrLost says that the connection ended before the command did.
 var ErrLost = errors.New("connection to the pod lost before the command ended")
+
+// ErrGone says that the command was ended together with its container. It is an
+// ErrLost.
+var ErrGone = fmt.Errorf("the command is gone with its container: %w", ErrLost)
 
 // ErrLeft says that the user left the terminal: by ~., or by Ctrl-C while there
 // was no connection.
@@ -107,269 +114,11 @@ func Run(ctx context.Context, o Options) (int, error) {
 	defer r.input.close()
 	for again := false; ; again = true {
 		code, err := r.once(ctx, again)
-		if !errors.Is(err, ErrLost) || o.ID == "" {
+		if !errors.Is(err, ErrLost) || errors.Is(err, ErrGone) || o.ID == "" {
 			return code, err
 		}
 		o.Log.Info("terminal lost its connection", "err", err)
 		r.say("connection lost, reconnecting … (Ctrl-C gives up)")
-	}
-}
-
-// run is the state of one Run.
-type run struct {
-	Options
-	signals chan os.Signal
-	input   *input
-	console *os.File          // the terminal in raw mode, nil if there is none
-	modes   ssh.TerminalModes // its settings before
-	// By name and by what it has had of its output a named terminal knows this run
-	// again: it goes on from there.
-	name string
-	out  *counter
-}
-
-// raw puts the local terminal into raw mode, if the streams are one.
-func (r *run) raw() (restore func(), err error) {
-	in, ok := ui.Terminal(r.Streams.In)
-	if !ok {
-		return func() {}, nil
-	}
-	out, ok := ui.Terminal(r.Streams.Out)
-	if !ok {
-		return func() {}, nil
-	}
-	r.modes = localModes(in)
-	state, err := term.MakeRaw(int(in.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("put the terminal into raw mode: %w", err)
-	}
-	r.console = out
-	r.input.escapes = true
-	return func() { _ = term.Restore(int(in.Fd()), state) }, nil
-}
-
-// say prints a line between the command's output.
-func (r *run) say(text string) {
-	if r.console != nil && !r.Quiet {
-		fmt.Fprintf(r.Streams.ErrOut, "\r\n! %s\r\n", text)
-	}
-}
-
-func (r *run) size() (columns, rows int) {
-	if r.console != nil {
-		if columns, rows, err := term.GetSize(int(r.console.Fd())); err == nil && columns > 0 && rows > 0 {
-			return columns, rows
-		}
-	}
-	return defaultColumns, defaultRows
-}
-
-// connect waits for a connection, or for the user to give up.
-func (r *run) connect(ctx context.Context) (*tunnel.Client, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type outcome struct {
-		client *tunnel.Client
-		err    error
-	}
-	connected := make(chan outcome, 1)
-	go func() {
-		client, err := r.Connect(ctx)
-		connected <- outcome{client, err}
-	}()
-	select {
-	case o := <-connected:
-		return o.client, o.err
-	case s := <-r.signals:
-		return nil, &ui.ExitError{Code: signalled + signalNumber(s)}
-	case <-r.input.left:
-		return nil, ErrLeft
-	}
-}
-
-// once runs or attaches on one connection. The error is ErrLost if that ended
-// first.
-func (r *run) once(ctx context.Context, again bool) (int, error) {
-	client, err := r.connect(ctx)
-	if err != nil {
-		return 0, err
-	}
-	session, err := client.NewSession()
-	if err != nil {
-		return 0, r.failure(client, fmt.Errorf("open session: %w", err))
-	}
-	defer session.Close()
-	if r.AgentSocket != "" {
-		r.forwardAgent(client, session)
-	}
-	if err := r.prepare(session); err != nil {
-		return 0, r.failure(client, err)
-	}
-	stdin, err := session.StdinPipe()
-	if err != nil {
-		return 0, fmt.Errorf("open session: %w", err)
-	}
-	session.Stdout, session.Stderr = r.out, r.Streams.ErrOut
-	if r.Command == "" {
-		err = session.Shell()
-	} else {
-		err = session.Start(r.Command)
-	}
-	if err != nil {
-		return 0, r.failure(client, fmt.Errorf("start command: %w", err))
-	}
-	if r.Started != nil {
-		r.Started(again)
-	}
-	if again {
-		r.say("connected again")
-	}
-	ended := make(chan struct{})
-	defer close(ended)
-	r.input.attach(stdin)
-	defer r.input.detach()
-	go r.watchSize(session, ended)
-	return r.wait(ctx, client, session)
-}
-
-func (r *run) prepare(session *ssh.Session) error {
-	for _, name := range []string{"LANG", "COLORTERM", "NO_COLOR", "TERM_PROGRAM"} {
-		if value, ok := os.LookupEnv(name); ok && r.console != nil {
-			_ = session.Setenv(name, value) // the server takes what it likes
-		}
-	}
-	if r.ID != "" {
-		if err := session.Setenv(contract.EnvTerminal, r.ID); err != nil {
-			r.Log.Debug("the pod's SSH server does not keep terminals", "err", err)
-		}
-		seen := ssh.Marshal(struct{ Name, Value string }{contract.EnvTerminalSeen, fmt.Sprintf("%s:%d", r.name, r.out.n)})
-		_, _ = session.SendRequest("env", false, seen) // its answer would change nothing
-	}
-	if !r.TTY {
-		return nil
-	}
-	name := os.Getenv("TERM")
-	if name == "" || r.console == nil {
-		name = "xterm-256color"
-	}
-	columns, rows := r.size()
-	if err := session.RequestPty(name, rows, columns, r.modes); err != nil {
-		return fmt.Errorf("request terminal: %w", err)
-	}
-	return nil
-}
-
-// wait returns how the command ended, passing on signals meanwhile.
-func (r *run) wait(ctx context.Context, client *tunnel.Client, session *ssh.Session) (int, error) {
-	result := make(chan error, 1)
-	go func() { result <- session.Wait() }()
-	var (
-		limit  <-chan time.Time
-		told   os.Signal
-		cancel = ctx.Done()
-	)
-	for {
-		select {
-		case err := <-result:
-			return r.status(client, err)
-		case s := <-r.signals:
-			if told != nil { // asked twice: do not wait
-				return signalled + signalNumber(s), nil
-			}
-			told = s
-			_ = session.Signal(sshSignal(s))
-			limit = time.After(endGrace)
-		case <-limit:
-			_ = session.Signal(ssh.SIGHUP)
-			return signalled + signalNumber(told), nil
-		case <-r.input.left:
-			_ = session.Signal(ssh.SIGHUP)
-			_ = session.Close()
-			return 0, ErrLeft
-		case <-cancel:
-			_ = session.Signal(ssh.SIGHUP)
-			_ = session.Close()
-			return 0, context.Cause(ctx)
-		}
-	}
-}
-
-// status is how a session ended: with an exit code, or without one because its
-// connection or its pod was ended.
-func (r *run) status(client *tunnel.Client, err error) (int, error) {
-	var exit *ssh.ExitError
-	switch {
-	case err == nil:
-		return 0, nil
-	case errors.As(err, &exit):
-		return exit.ExitStatus(), nil // 128+n for a signal
-	}
-	return 0, r.failure(client, err)
-}
-
-// failure tells a lost connection from what the server refused.
-func (r *run) failure(client *tunnel.Client, err error) error {
-	var missing *ssh.ExitMissingError
-	select {
-	case <-client.Done():
-		return fmt.Errorf("%w: %w", ErrLost, err)
-	case <-time.After(lossNotice):
-	}
-	if errors.As(err, &missing) {
-		return fmt.Errorf("%w: %w", ErrLost, err)
-	}
-	return err
-}
-
-// lossNotice is how long the loss of a connection may be noticed after the end of
-// a session on it.
-const lossNotice = 100 * time.Millisecond
-
-// forwardAgent lets the pod use the laptop's SSH agent. Without it the command
-// runs all the same.
-func (r *run) forwardAgent(client *tunnel.Client, session *ssh.Session) {
-	err := client.Once("auth-agent@openssh.com", func() error { return agent.ForwardToRemote(client.Client, r.AgentSocket) })
-	if err == nil {
-		err = agent.RequestAgentForwarding(session)
-	}
-	if err != nil {
-		r.Log.Warn("cannot forward the SSH agent", "err", err)
-	}
-}
-
-// AgentSocket returns the laptop's SSH agent, or "" if there is none to be
-// reached.
-func AgentSocket() string {
-	path := os.Getenv("SSH_AUTH_SOCK")
-	if path == "" {
-		return ""
-	}
-	conn, err := net.Dial("unix", path)
-	if err != nil {
-		return ""
-	}
-	_ = conn.Close()
-	return path
-}
-
-// watchSize passes on the local terminal's size.
-func (r *run) watchSize(session *ssh.Session, ended <-chan struct{}) {
-	if r.console == nil {
-		return
-	}
-	changed, stop := sizeChanges()
-	defer stop()
-	columns, rows := r.size()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-changed:
-		}
-		if c, w := r.size(); c != columns || w != rows {
-			columns, rows = c, w
-			_ = session.WindowChange(rows, columns)
-		}
 	}
 }
 

@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"okteto/cli/terminal"
+	"okteto/cli/tunnel"
 	"okteto/cli/tunnel/tunneltest"
 	"okteto/cli/ui"
 )
@@ -71,6 +73,7 @@ func TestExitCodes(t *testing.T) {
 	server := tunneltest.Start(t)
 	for command, want := range map[string]int{
 		"true": 0, "exit 1": 1, "exit 42": 42, "exit 255": 255,
+		"kill -USR1 $$": 138, "kill -USR2 $$": 140, "kill -BUS $$": 135, "kill -XCPU $$": 152,
 		"kill -TERM $$": 143, "kill -KILL $$": 137, "kill -SEGV $$": 139,
 		"nothing-of-that-name": 127,
 	} {
@@ -239,5 +242,46 @@ func await(t *testing.T, path string) {
 			t.Errorf("%s did not appear", path)
 			return
 		}
+	}
+}
+
+// A command whose container is gone, and its terminal with it, is not run in the
+// next one; one that is the environment's own is.
+func TestCommandIsNotRunTwice(t *testing.T) {
+	for name, once := range map[string]bool{"once": true, "again": false} {
+		t.Run(name, func(t *testing.T) {
+			first, next := tunneltest.Start(t), tunneltest.Start(t)
+			var connects atomic.Int32
+			links := []*tunnel.Link{first.Link(t), next.Link(t)}
+			o := terminal.Options{
+				Command: "echo ran; read word; exit 3", TTY: true, ID: "terminal", Once: once,
+				Connect: func(ctx context.Context) (*tunnel.Client, error) {
+					return links[min(connects.Add(1)-1, 1)].Interactive(ctx)
+				},
+			}
+			var out buffer
+			keyboard, typed := io.Pipe()
+			o.Streams = ui.Streams{In: keyboard, Out: &out, ErrOut: io.Discard}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			go func() { // ends with the test at the latest
+				out.await(t, "ran")
+				first.Cut()
+				if !once {
+					for strings.Count(out.String(), "ran") < 2 && ctx.Err() == nil {
+						time.Sleep(5 * time.Millisecond)
+					}
+					_, _ = typed.Write([]byte("x\r"))
+				}
+			}()
+			code, err := terminal.Run(ctx, o)
+			ran := strings.Count(out.String(), "ran")
+			if once && (!errors.Is(err, terminal.ErrGone) || !errors.Is(err, terminal.ErrLost) || ran != 1) {
+				t.Errorf("code %d, %v, ran %d times", code, err, ran)
+			}
+			if !once && (err != nil || code != 3 || ran != 2) {
+				t.Errorf("code %d, %v, ran %d times", code, err, ran)
+			}
+		})
 	}
 }

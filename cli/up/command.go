@@ -41,7 +41,7 @@ func (u *up) foreground(ctx context.Context, command string, tty bool) error {
 	u.commanding.Store(true)
 	defer u.commanding.Store(false)
 	options := u.terminal(command, u.Streams)
-	options.TTY = tty
+	options.TTY, options.Once = tty, u.Command != nil
 	for {
 		code, err := terminal.Run(ctx, options)
 		switch {
@@ -52,6 +52,12 @@ func (u *up) foreground(ctx context.Context, command string, tty bool) error {
 			// again; a command of the user's own is not run twice unasked.
 			u.Report.Note("Starting the command again")
 			continue
+		case errors.Is(err, terminal.ErrLost) && ctx.Err() == nil:
+			return &ui.Problem{
+				Summary: "the container was replaced, or its connection lost, while the command ran, and how it ended is not known",
+				Hint:    "the command is not run a second time unasked; the environment goes on, until okteto down",
+				Cause:   err, Code: terminal.ExitUnknown,
+			}
 		case err != nil:
 			return err
 		case code != 0:

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -91,25 +92,34 @@ func Run(ctx context.Context, streams ui.Streams, t *target.Target, command stri
 	if _, err := session.First(ctx); err != nil {
 		return err
 	}
-	// The signals that end ctx are the command's to handle.
-	code, err := terminal.Run(context.WithoutCancel(ctx), terminal.Options{
-		Connect: session.Connect, Command: command, TTY: tty, ID: randomID(),
-		AgentSocket: terminal.AgentSocket(), Streams: streams, Log: log,
-	})
-	return result(code, err)
+	for {
+		// The signals that end ctx are the command's to handle.
+		code, err := terminal.Run(context.WithoutCancel(ctx), terminal.Options{
+			Connect: session.Connect, Command: command, TTY: tty, ID: randomID(), Once: true,
+			AgentSocket: terminal.AgentSocket(), Streams: streams, Log: log,
+		})
+		if command == "" && errors.Is(err, terminal.ErrGone) {
+			fmt.Fprintln(streams.ErrOut, "! the shell is gone with its container, a new one begins")
+			continue
+		}
+		return result(code, err)
+	}
 }
-
-// lost is the exit code of a command whose end is not known, as ssh(1) has it.
-const lost = 255
 
 func result(code int, err error) error {
 	switch {
 	case errors.Is(err, terminal.ErrLeft):
-		return &ui.ExitError{Code: lost}
+		return &ui.ExitError{Code: terminal.ExitUnknown}
+	case errors.Is(err, terminal.ErrGone):
+		return &ui.Problem{
+			Summary: "the container was replaced while the command ran in it, and how it ended is not known",
+			Hint:    "the command is not run a second time unasked",
+			Cause:   err, Code: terminal.ExitUnknown,
+		}
 	case errors.Is(err, terminal.ErrLost):
 		return &ui.Problem{
 			Summary: "the connection to the pod was lost while the command ran, and how it ended is not known",
-			Cause:   err, Code: lost,
+			Cause:   err, Code: terminal.ExitUnknown,
 		}
 	case err != nil:
 		return err
