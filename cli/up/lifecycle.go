@@ -181,9 +181,11 @@ func (u *up) supervise(ctx context.Context, activation *workload.Activation) {
 		u.log.Info("workload changed", "kind", string(change.Kind), "detail", change.Detail)
 		switch change.Kind {
 		case workload.Deactivated:
+			u.settle(ctx)
 			u.gone(errDeactivated)
 			return
 		case workload.OriginalDeleted:
+			u.settle(ctx)
 			u.gone(&ui.Problem{
 				Summary: fmt.Sprintf("%s is gone, and its development environment with it", activation.Original),
 				Detail:  change.Detail,

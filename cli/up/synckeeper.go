@@ -18,6 +18,8 @@ const (
 	// restartPause bounds how often a daemon that does not stay up is started.
 	restartPause = 2 * time.Second
 	stopLimit    = 12 * time.Second
+	// settleLimit is as long as a pod has to end.
+	settleLimit = 5 * time.Second
 )
 
 // syncKeeper owns the synchronization daemon: it starts it, starts it again when
@@ -62,6 +64,16 @@ func (k *syncKeeper) start(ctx context.Context) {
 		defer close(k.done)
 		k.run(ctx)
 	}()
+}
+
+// settle waits until what was saved last in a pod that goes is on the laptop, as far
+// as that can still be had.
+func (u *up) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	if err := filesync.Wait(ctx, u.env.Dir); err != nil {
+		u.log.Info("the end of synchronization", "err", err)
+	}
 }
 
 func (k *syncKeeper) stop() {

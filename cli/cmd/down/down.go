@@ -9,15 +9,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"okteto/cli/kube"
 	"okteto/cli/manifest"
 	"okteto/cli/sshconfig"
+	filesync "okteto/cli/sync"
 	"okteto/cli/target"
 	"okteto/cli/ui"
 	"okteto/cli/workload"
+	"okteto/internal/engine"
 )
 
 type flags struct {
@@ -160,6 +164,7 @@ func one(ctx context.Context, streams ui.Streams, f flags, t *target.Target) (*r
 	if err != nil {
 		return fail(err, "look up what runs on this machine")
 	}
+	unsettled := settle(ctx, env.Dir)
 	if running, err := env.Stop(ctx); err != nil {
 		return fail(err, "end okteto up")
 	} else if running {
@@ -172,6 +177,7 @@ func one(ctx context.Context, streams ui.Streams, f flags, t *target.Target) (*r
 	if err != nil {
 		return fail(err, "end development of "+t.Dev.Name)
 	}
+	report.Warnings = append(report.Warnings, unsettled...)
 	if err := sshconfig.Remove(env.Home, t.Dev.Name); err != nil {
 		report.Warnings = append(report.Warnings, fmt.Sprintf("the SSH configuration still has %s: %v", t.Dev.Name, err))
 	}
@@ -180,6 +186,27 @@ func one(ctx context.Context, streams ui.Streams, f flags, t *target.Target) (*r
 	}
 	summarize(progress, t, report, ui.Lively(streams.ErrOut))
 	return newResult(t, report), nil
+}
+
+// settleLimit is how long down waits for what was saved last.
+const settleLimit = 10 * time.Second
+
+// settle waits until what was saved in the pod, which is about to go, is on the
+// laptop. It returns what the user has to know if that cannot be had.
+func settle(ctx context.Context, home string) (warnings []string) {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	err := filesync.Wait(ctx, home)
+	var late *engine.UnsettledError
+	switch {
+	case err == nil, errors.Is(err, filesync.ErrNotRunning):
+		return nil
+	case errors.As(err, &late) && late.Here:
+		return []string{"not on this machine when the pod went: " + strings.Join(late.Items[:min(len(late.Items), 10)], ", ")}
+	case errors.As(err, &late):
+		return nil // it is here that it is
+	}
+	return []string{fmt.Sprintf("what was saved in the pod last may not be on this machine: %v", err)}
 }
 
 // forget removes the environment's folder on this machine along with its
