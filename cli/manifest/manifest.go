@@ -48,25 +48,42 @@ func (m *Manifest) Names() []string {
 }
 
 // Dev returns the environment of that name, or the only one when name is
-// empty. The error is ErrNoDev and lists the names to choose from.
+// empty. The error is a *NoDevError.
 func (m *Manifest) Dev(name string) (*Dev, error) {
 	if name == "" {
 		if len(m.Devs) == 1 {
 			return m.Devs[0], nil
 		}
-		return nil, fmt.Errorf("%w: %s has several, name one of: %s", ErrNoDev, m.Path, strings.Join(m.Names(), ", "))
+		return nil, &NoDevError{Path: m.Path, Has: m.Names()}
 	}
 	for _, d := range m.Devs {
 		if d.Name == name {
 			return d, nil
 		}
 	}
-	hint := ""
-	if guess := Suggest(name, m.Names()); guess != "" {
-		hint = fmt.Sprintf("; did you mean %s?", guess)
-	}
-	return nil, fmt.Errorf("%w: %q is not in %s, which has: %s%s", ErrNoDev, name, m.Path, strings.Join(m.Names(), ", "), hint)
+	return nil, &NoDevError{Path: m.Path, Name: name, Has: m.Names()}
 }
+
+// NoDevError says which environment a manifest lacks. It is ErrNoDev.
+type NoDevError struct {
+	Path string // of the manifest
+	Name string // that was asked for; empty: none, and the manifest has several
+	Has  []string
+}
+
+func (e *NoDevError) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("%s has several environments, name one of: %s", e.Path, strings.Join(e.Has, ", "))
+	}
+	text := fmt.Sprintf("%q is not in %s, which has: %s", e.Name, e.Path, strings.Join(e.Has, ", "))
+	if guess := Suggest(e.Name, e.Has); guess != "" {
+		text += fmt.Sprintf("; did you mean %s?", guess)
+	}
+	return text
+}
+
+// Is makes it ErrNoDev.
+func (e *NoDevError) Is(target error) bool { return target == ErrNoDev }
 
 // Issue is one thing wrong with, or remarkable about, a manifest.
 type Issue struct {

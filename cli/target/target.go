@@ -73,6 +73,7 @@ func (t *Target) State() (*state.Env, error) {
 // Explain turns an error of the manifest into a problem.
 func Explain(err error, file string) error {
 	var invalid *manifest.Error
+	var missing *manifest.NoDevError
 	switch {
 	case errors.As(err, &invalid):
 		path := file
@@ -93,14 +94,45 @@ func Explain(err error, file string) error {
 				Hint: "correct the path after -f, or write a first manifest with: okteto init",
 			}
 		}
-		return &ui.Problem{
-			Summary: "there is no okteto.yml in " + dir, Cause: err,
-			Hint: "write a first one with: okteto init\nor name one with -f",
+		problem := &ui.Problem{
+			Summary: "there is no okteto.yml in " + dir,
+			Hint:    "write a first one with: okteto init\nor name one with -f",
 		}
-	case errors.Is(err, manifest.ErrNoDev):
-		return &ui.Problem{Summary: "which environment?", Cause: err, Hint: "name it: okteto COMMAND NAME"}
+		if above := inFolderAbove(dir); above != "" {
+			problem.Hint = fmt.Sprintf("there is one in a folder above: cd %s\nor name it: -f %s", filepath.Dir(above), above)
+		}
+		return problem
+	case errors.As(err, &missing):
+		if missing.Name == "" {
+			return &ui.Problem{
+				Summary: "which environment? The manifest has several: " + strings.Join(missing.Has, ", "),
+				Hint:    "name one: okteto COMMAND NAME",
+			}
+		}
+		problem := &ui.Problem{
+			Summary: fmt.Sprintf("the manifest %s has no environment %q", filepath.Base(missing.Path), missing.Name),
+			Hint:    "it has: " + strings.Join(missing.Has, ", "),
+		}
+		if guess := manifest.Suggest(missing.Name, missing.Has); guess != "" {
+			problem.Hint = fmt.Sprintf("did you mean %s? %s", guess, problem.Hint)
+		}
+		return problem
 	}
 	return err
+}
+
+// inFolderAbove finds a manifest that okteto does not take by itself: its paths are
+// relative to its own folder.
+func inFolderAbove(dir string) string {
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		for _, name := range manifest.Candidates() {
+			path := filepath.Join(parent, name)
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				return path
+			}
+		}
+	}
+	return ""
 }
 
 // Complete completes the name of an environment of the manifest.
