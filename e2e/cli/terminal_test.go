@@ -65,9 +65,7 @@ func (p *person) types(text string) {
 func (p *person) sees(text string) {
 	p.Helper()
 	for deadline := time.Now().Add(harness.Timeout); ; time.Sleep(10 * time.Millisecond) {
-		p.mu.Lock()
-		seen := p.seen.String()
-		p.mu.Unlock()
+		seen := p.screen()
 		if strings.Contains(seen, text) {
 			return
 		}
@@ -75,6 +73,13 @@ func (p *person) sees(text string) {
 			p.Fatalf("no %q on the screen:\n%s", text, seen)
 		}
 	}
+}
+
+// screen is all that was to be seen.
+func (p *person) screen() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen.String()
 }
 
 // exits waits for the end of the program and returns its code.
@@ -108,9 +113,7 @@ func TestShellOutlivesTheNetwork(t *testing.T) {
 	p.Eventually("the new size", func(context.Context) error {
 		p.types("stty size\r")
 		time.Sleep(100 * time.Millisecond)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if !strings.Contains(p.seen.String(), "50 100") {
+		if !strings.Contains(p.screen(), "50 100") {
 			return fmt.Errorf("not seen yet")
 		}
 		return nil

@@ -5,9 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"okteto/internal/contract"
 )
 
 // Timeout of a condition in a test: far above what it takes, so that only a
@@ -58,9 +62,12 @@ func (t *Test) cleanup() {
 	if t.Failed() {
 		t.collect(ctx)
 	}
-	// A detached up must not outlive its test, whatever state it is in.
-	if result, err := t.CLI.Run(ctx, nil, "down", "--all"); err != nil || result.Code != 0 {
-		t.Logf("down at the end: %v, exit code %d: %s", err, result.Code, result.Stderr)
+	// A detached up must not outlive its test, whatever state it is in. Without a
+	// manifest there was none.
+	if _, err := os.Stat(filepath.Join(t.Dir, contract.ManifestFile)); err == nil {
+		if result, err := t.CLI.Run(ctx, nil, "down", "--all"); err != nil || result.Code != 0 {
+			t.Logf("down at the end: %v, exit code %d: %s", err, result.Code, result.Stderr)
+		}
 	}
 	if err := t.DeleteNamespace(ctx, t.Namespace); err != nil {
 		t.Log(err)
