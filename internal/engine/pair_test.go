@@ -15,6 +15,8 @@ import (
 
 	"github.com/syncthing/syncthing/lib/protocol"
 	"github.com/syncthing/syncthing/lib/tlsutil"
+
+	"okteto/internal/testkit/tree"
 )
 
 // pair is two engines in one process that keep two folders equal.
@@ -186,6 +188,21 @@ func (e *end) has(name, content string) bool {
 func (e *end) lacks(name string) bool {
 	_, err := os.Lstat(e.path(name))
 	return errors.Is(err, os.ErrNotExist)
+}
+
+func (p *pair) equalTrees() {
+	p.t.Helper()
+	var diff []string
+	defer func() {
+		if p.t.Failed() {
+			p.t.Logf("differences: %v", diff)
+		}
+	}()
+	eventually(p.t, "equal trees", func() bool {
+		var err error
+		diff, err = tree.Compare(p.near.dir, p.far.dir)
+		return err == nil && len(diff) == 0
+	})
 }
 
 func TestPairSyncsBothWays(t *testing.T) {

@@ -19,20 +19,6 @@ import (
 )
 
 // equalTrees waits until both trees are equal.
-func (p *pair) equalTrees() {
-	p.t.Helper()
-	var diff []string
-	defer func() {
-		if p.t.Failed() {
-			p.t.Logf("differences: %v", diff)
-		}
-	}()
-	eventually(p.t, "equal trees", func() bool {
-		var err error
-		diff, err = tree.Compare(p.near.dir, p.far.dir)
-		return err == nil && len(diff) == 0
-	})
-}
 
 // breakable puts a proxy between the ends.
 func breakable(t *testing.T, configure func(near bool, c *Config)) (*pair, *proxy.Proxy) {
