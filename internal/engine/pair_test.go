@@ -190,6 +190,7 @@ func (e *end) lacks(name string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
+// equalTrees waits until both trees are equal.
 func (p *pair) equalTrees() {
 	p.t.Helper()
 	var diff []string

@@ -18,8 +18,6 @@ import (
 	"okteto/internal/testkit/tree"
 )
 
-// equalTrees waits until both trees are equal.
-
 // breakable puts a proxy between the ends.
 func breakable(t *testing.T, configure func(near bool, c *Config)) (*pair, *proxy.Proxy) {
 	t.Helper()
