@@ -131,7 +131,10 @@ func (p *patient) workload(ctx context.Context) Check {
 		return failed(p.Explain(err, "look up the workload"))
 	}
 	p.original = found
-	return ok(fmt.Sprintf("%s, %d replicas", found, found.Replicas()))
+	if without := found.Meta().Annotations[contract.ReplicasAnnotation]; without != "" {
+		return ok(fmt.Sprintf("%s, in development mode; replicas without it: %s", found, without))
+	}
+	return ok(fmt.Sprintf("%s, replicas: %d", found, found.Replicas()))
 }
 
 // admission asks the API server whether it would take the development pod, which

@@ -63,7 +63,7 @@ func (p *patient) watches(ctx context.Context) Check {
 			return nil
 		})
 	}
-	detail := fmt.Sprintf("%d folders, %d watches allowed", folders, limit)
+	detail := fmt.Sprintf("%d of the %d that are allowed", folders, limit)
 	if folders > limit*9/10 {
 		return failure(detail, fmt.Sprintf("allow more: sudo sysctl fs.inotify.max_user_watches=%d\nor ignore what need not be synchronized in .stignore", max(524288, 2*folders)))
 	}
