@@ -96,7 +96,7 @@ func locate(path string) (string, error) {
 	if err != nil {
 		where = dir
 	}
-	return "", fmt.Errorf("%w in %s: okteto init writes one", ErrNotFound, where)
+	return "", fmt.Errorf("%w in %s", ErrNotFound, where)
 }
 
 func readLimited(path string) ([]byte, error) {

@@ -95,8 +95,9 @@ func Explain(err error, file string) error {
 			}
 		}
 		problem := &ui.Problem{
-			Summary: "there is no okteto.yml in " + dir,
-			Hint:    "write a first one with: okteto init\nor name one with -f",
+			Summary: "there is no okteto.yml in " + dir, Cause: err,
+			Detail: "looked for " + strings.Join(manifest.Candidates(), ", "),
+			Hint:   "write a first one with: okteto init\nor name one with -f",
 		}
 		if above := inFolderAbove(dir); above != "" {
 			problem.Hint = fmt.Sprintf("there is one in a folder above: cd %s\nor name it: -f %s", filepath.Dir(above), above)
@@ -106,12 +107,12 @@ func Explain(err error, file string) error {
 		if missing.Name == "" {
 			return &ui.Problem{
 				Summary: "which environment? The manifest has several: " + strings.Join(missing.Has, ", "),
-				Hint:    "name one: okteto COMMAND NAME",
+				Hint:    "name one: okteto COMMAND NAME", Cause: err, Detail: missing.Path,
 			}
 		}
 		problem := &ui.Problem{
 			Summary: fmt.Sprintf("the manifest %s has no environment %q", filepath.Base(missing.Path), missing.Name),
-			Hint:    "it has: " + strings.Join(missing.Has, ", "),
+			Hint:    "it has: " + strings.Join(missing.Has, ", "), Cause: err, Detail: missing.Path,
 		}
 		if guess := manifest.Suggest(missing.Name, missing.Has); guess != "" {
 			problem.Hint = fmt.Sprintf("did you mean %s? %s", guess, problem.Hint)
