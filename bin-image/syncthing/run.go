@@ -177,5 +177,5 @@ func serve(ctx context.Context, o Options, log *slog.Logger) error {
 	}
 	defer unregister()
 	log.Info("synchronization starts", "device", e.DeviceID(), "folders", len(config.Folders), "listen", e.ListenAddress(), "gui", config.GUIAddress)
-	return e.Serve(ctx)
+	return serveAndDrain(ctx, e, log)
 }

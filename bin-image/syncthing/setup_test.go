@@ -82,6 +82,7 @@ type daemon struct {
 	listen, gui        string
 	process            *exec.Cmd
 	log                *bytes.Buffer
+	ended              chan struct{} // closed when the process is gone
 }
 
 func newDaemon(t *testing.T, version int) *daemon {
@@ -131,6 +132,7 @@ func (d *daemon) start(extra ...string) {
 		d.t.Fatal(err)
 	}
 	ended := make(chan struct{})
+	d.ended = ended
 	process := d.process
 	go func() {
 		defer close(ended)

@@ -25,9 +25,8 @@ func TestPodDeleted(t *testing.T) {
 			l.EditServed("before")
 			w := l.witness()
 			old := l.MustDevPod()
-			w.editInPod()
-			w.settled()
 			w.edit()
+			w.editInPod() // and it ends at once: what was saved in it last is sent
 			if err := l.DeletePod(t.Context()); err != nil {
 				t.Fatal(err)
 			}

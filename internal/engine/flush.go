@@ -147,6 +147,30 @@ func (e *Engine) Settle(ctx context.Context, folder string, peerSequence int64) 
 	return nil
 }
 
+// Drain returns when every change made here before the call is in place on the other
+// side, or at once if that is not connected.
+func (e *Engine) Drain(ctx context.Context) error {
+	if !e.connected() {
+		return nil
+	}
+	if err := e.Flush(ctx, ""); err != nil {
+		return err
+	}
+	sub := e.events.Subscribe(events.RemoteIndexUpdated)
+	defer sub.Unsubscribe()
+	for _, id := range e.order {
+		if e.halts.get(id) != "" {
+			continue // it waits for a decision
+		}
+		for _, peer := range e.peers() {
+			if err := e.settle(ctx, sub, id, peer); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // UnsettledError names what was not in place in time.
 type UnsettledError struct {
 	Folder string

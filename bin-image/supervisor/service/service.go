@@ -29,6 +29,9 @@ type Config struct {
 	// RestartCode is the exit code by which the service asks for a restart; 0
 	// is none.
 	RestartCode int
+	// After is closed when this service may be stopped: another one has need of it
+	// until then, or for AfterLimit. Nil: at once.
+	After <-chan struct{}
 	// Grace is the time between TERM and KILL; 3 s by default.
 	Grace   time.Duration
 	Backoff Backoff
@@ -54,6 +57,9 @@ type Service struct {
 	wait    time.Duration
 	started bool
 	kills   *kills
+
+	stopped chan struct{}
+	once    sync.Once // closes stopped
 }
 
 // New service; it does nothing until served.
@@ -73,8 +79,9 @@ func New(reaper *child.Reaper, cfg Config) *Service {
 	cfg.Log = cfg.Log.With("service", cfg.Name)
 	return &Service{
 		cfg: cfg, reaper: reaper, backoff: cfg.Backoff,
-		kills:  &kills{count: cfg.OOMKills, window: killWindow},
-		status: Status{Name: cfg.Name, Phase: Waiting, Exits: map[Reason]uint64{}},
+		kills:   &kills{count: cfg.OOMKills, window: killWindow},
+		stopped: make(chan struct{}),
+		status:  Status{Name: cfg.Name, Phase: Waiting, Exits: map[Reason]uint64{}},
 	}
 }
 
@@ -88,7 +95,28 @@ func (s *Service) Serve(ctx context.Context) error {
 		s.run(ctx)
 	}
 	s.update(func(st *Status) { st.Phase, st.Next = Stopped, time.Time{} })
+	s.once.Do(func() { close(s.stopped) })
 	return ctx.Err()
+}
+
+// Stopped is closed when the service was told to stop, and its process has ended.
+func (s *Service) Stopped() <-chan struct{} { return s.stopped }
+
+// AfterLimit bounds how long others may keep a service from being stopped.
+const AfterLimit = 2 * time.Second
+
+// awaitOthers returns when the process may be stopped, or has ended by itself.
+func (s *Service) awaitOthers(p *child.Process) {
+	if s.cfg.After == nil {
+		return
+	}
+	timer := time.NewTimer(AfterLimit)
+	defer timer.Stop()
+	select {
+	case <-s.cfg.After:
+	case <-p.Done():
+	case <-timer.C:
+	}
 }
 
 // run starts the process and returns after its end.
@@ -119,6 +147,9 @@ func (s *Service) run(ctx context.Context) {
 
 	hung := s.watch(ctx, process)
 	stopping := ctx.Err() != nil
+	if stopping && !hung {
+		s.awaitOthers(process)
+	}
 	if stopping || hung {
 		s.end(process)
 	}

@@ -286,6 +286,38 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopAfter: a service that another one has need of is stopped when that has ended.
+func TestStopAfter(t *testing.T) {
+	log := &lines{}
+	serve := func(cfg Config) (*Service, context.CancelFunc) {
+		cfg.Grace, cfg.Log = 20*time.Second, slog.New(slog.NewTextHandler(log, nil))
+		s := New(reaper, cfg)
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { _ = s.Serve(ctx) }()
+		t.Cleanup(func() { cancel(); <-s.Stopped() })
+		eventually(t, "a process", func() bool { return s.Status().PID != 0 })
+		return s, cancel
+	}
+	first, stopFirst := serve(Config{Name: "first", Command: command("polite")})
+	second, stopSecond := serve(Config{Name: "second", Command: command("polite"), After: first.Stopped()})
+	stopSecond()
+	pid := second.Status().PID
+	select {
+	case <-second.Stopped():
+		t.Fatal("it was stopped before the one that needs it")
+	case <-time.After(AfterLimit / 10):
+	}
+	if second.Status().PID != pid || first.Status().Phase == Stopped {
+		t.Errorf("%+v, %+v", first.Status(), second.Status())
+	}
+	stopFirst()
+	<-first.Stopped()
+	<-second.Stopped()
+	if last := second.Status().Last; last == nil || last.Reason != ReasonStop || last.Exit.String() != "exit code 0" {
+		t.Errorf("end: %+v", last)
+	}
+}
+
 func TestOutputBecomesStructuredLines(t *testing.T) {
 	s, log := serve(t, Config{Name: "chatty", Command: command("chatty"), Backoff: fastBackoff()})
 	eventually(t, "running", func() bool { return s.Status().PID != 0 })

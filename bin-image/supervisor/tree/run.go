@@ -83,9 +83,13 @@ func (s *supervisor) assemble() {
 	s.remoteMetrics = metrics.UnixSocket(s.opts.RemoteMetricsSocket)
 	s.syncState = syncstat.NewSource(s.sync, s.configPath())
 	s.watcher = syncstat.NewWatcher(s.sync, s.log)
-	s.services = append(s.services, service.New(s.reaper, s.syncthing()))
+	daemon := service.New(s.reaper, s.syncthing())
+	s.services = append(s.services, daemon)
 	if s.opts.Remote {
-		s.services = append(s.services, service.New(s.reaper, s.remote()))
+		remote := s.remote()
+		// What was saved last goes to the laptop through it.
+		remote.After = daemon.Stopped()
+		s.services = append(s.services, service.New(s.reaper, remote))
 	}
 	s.health = health.New(s.checks)
 	s.metrics = metrics.New(s.sources())
@@ -98,7 +102,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		// tree at once.
 		FailureThreshold: math.Inf(1),
 		FailureBackoff:   time.Millisecond,
-		Timeout:          s.opts.Grace + time.Second,
+		Timeout:          service.AfterLimit + s.opts.Grace + time.Second,
 	}
 	root := suture.New("okteto-supervisor", spec)
 	for _, svc := range s.services {
