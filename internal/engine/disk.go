@@ -27,8 +27,8 @@ type disk struct {
 	known func(name string) (protocol.FileInfo, bool)
 }
 
-// useDisk has a folder served by a disk, and returns what is known of it. The library looks file systems up by
-// their type, and never forgets one.
+// useDisk has a folder served by a disk, and returns what all file systems of it
+// share. The library looks file systems up by their type, and never forgets one.
 func useDisk(f *config.FolderConfiguration, g *gate, known func(name string) (protocol.FileInfo, bool)) *disk {
 	// What the function holds is never freed, so its address is used once.
 	shared := &disk{gate: g, copies: newCopies(), specials: newSpecials(), placed: newPlaced(), known: known}
