@@ -21,7 +21,7 @@ const (
 	// limit fails a run in which work never goes on.
 	limit = time.Minute
 	// outage is how long the way to the cluster is broken.
-	outage = 12 * time.Second
+	outage = 30 * time.Second
 )
 
 // faults measures, for each fault, the time until a save lands in the pod again
@@ -38,8 +38,8 @@ func (b *bench) faults(ctx context.Context) error {
 		{"the pod is deleted", b.DeletePod, true, 11300 * time.Millisecond, 5 * time.Second},
 		{"okteto-remote is killed", b.kill(contract.RemoteBinary), false, 7000 * time.Millisecond, 2 * time.Second},
 		{"syncthing is killed", b.kill(contract.SyncthingBinary), false, 15900 * time.Millisecond, 3 * time.Second},
-		{"the way is cut, refused for 12 s, and back", b.cut, false, 0, 2 * time.Second},
-		{"the way swallows everything for 12 s, and is back", b.swallow, false, 0, 2 * time.Second},
+		{"the way is cut, refused for 30 s, and back", b.cut, false, 0, 2 * time.Second},
+		{"the way swallows everything for 30 s, and is back", b.swallow, false, 0, 2 * time.Second},
 	} {
 		var saved, served []time.Duration
 		for i := range b.rounds {
