@@ -93,8 +93,7 @@ func Print(w io.Writer, err error) {
 		return
 	}
 	paint := painter(Lively(w) && os.Getenv("NO_COLOR") == "")
-	problem := &Problem{Summary: err.Error()}
-	errors.As(err, &problem)
+	problem := Explain(err)
 	fmt.Fprintf(w, "%s %s\n", paint(red, "error:"), problem.Summary)
 	for _, line := range lines(problem.Reason()) {
 		fmt.Fprintf(w, "  %s\n", line)

@@ -131,10 +131,8 @@ func background(ctx context.Context, streams ui.Streams, run func(context.Contex
 		}
 		return nil
 	}
-	problem := &ui.Problem{Summary: err.Error()}
-	if p := (*ui.Problem)(nil); errors.As(err, &p) {
-		problem = &ui.Problem{Summary: p.Summary, Detail: p.Reason(), Hint: p.Hint}
-	}
+	problem := ui.Explain(err)
+	problem.Detail = problem.Reason() // the cause stays here
 	report.send(event{Kind: "failed", Problem: problem})
 	return &ui.ExitError{Code: 1} // the parent prints it
 }
