@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"okteto/cli/tunnel"
 	"okteto/internal/contract"
 	"okteto/internal/engine"
 	"okteto/internal/seed"
@@ -58,7 +59,7 @@ func Run(ctx context.Context, client *ssh.Client, o Options) ([]Result, error) {
 		return nil, err
 	}
 	var results []Result
-	err = withSubsystem(ctx, client, func(p pipe) error {
+	err = withSubsystem(ctx, client, func(p io.ReadWriter) error {
 		got, err := seed.Send(ctx, p, folders, o.reporter())
 		for i, r := range got {
 			results = append(results, Result{Folder: o.Folders[i], Result: r})
@@ -69,39 +70,12 @@ func Run(ctx context.Context, client *ssh.Client, o Options) ([]Result, error) {
 }
 
 // withSubsystem talks to the pod's end.
-func withSubsystem(ctx context.Context, client *ssh.Client, talk func(pipe) error) error {
-	session, err := client.NewSession()
-	if err != nil {
-		return fmt.Errorf("seed: open session: %w", err)
-	}
-	defer session.Close()
-	stop := context.AfterFunc(ctx, func() { session.Close() })
-	defer stop()
-	in, err := session.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	err = session.RequestSubsystem(contract.SeedSubsystem)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
+func withSubsystem(ctx context.Context, client *ssh.Client, talk func(io.ReadWriter) error) error {
+	err := tunnel.Subsystem(ctx, client, contract.SeedSubsystem, talk)
+	if errors.Is(err, tunnel.ErrNoSubsystem) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	err = talk(pipe{out, in})
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	return err
-}
-
-type pipe struct {
-	io.Reader
-	io.Writer
 }
 
 func (o Options) folders() ([]seed.Folder, error) {
@@ -148,7 +122,7 @@ func Verify(ctx context.Context, client *ssh.Client, folders []Folder) ([]Differ
 		return nil, err
 	}
 	var out []Difference
-	err = withSubsystem(ctx, client, func(p pipe) error {
+	err = withSubsystem(ctx, client, func(p io.ReadWriter) error {
 		found, err := seed.Verify(ctx, p, wanted)
 		for i, folder := range found {
 			for _, d := range folder {

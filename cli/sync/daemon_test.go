@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"okteto/internal/contract"
+	"okteto/internal/trash"
 )
 
 func TestLaptopWinsAtFirst(t *testing.T) {
@@ -39,9 +40,9 @@ func TestLaptopWinsAtFirst(t *testing.T) {
 	if last.RemoteOnly == 0 {
 		t.Error("nothing was said about the pod's own files")
 	}
-	trash := filepath.Join(w.podHome, "trash", "okteto-1")
+	aside := filepath.Join(w.podHome, "trash", "okteto-1")
 	for _, pattern := range []string{"both~*.txt", "sub/theirs~*.txt"} {
-		if found, _ := filepath.Glob(filepath.Join(trash, pattern)); len(found) != 1 {
+		if found, _ := filepath.Glob(filepath.Join(aside, pattern)); len(found) != 1 {
 			t.Errorf("trash has %v for %s", found, pattern)
 		}
 	}
@@ -303,51 +304,24 @@ func TestTrashIsListedAndRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "deletion on the laptop", func() bool { return strings.HasPrefix(content(filepath.Join(w.laptop, "dir/file.txt")), "error") })
-	items, err := ListTrash(w.home)
+	items, err := trash.List(TrashDir(w.home))
 	if err != nil || len(items) != 1 || items[0].Path != "dir/file.txt" || items[0].Folder != "okteto-1" {
 		t.Fatalf("trash: %+v, %v", items, err)
 	}
 	roots := map[string]string{"okteto-1": w.laptop}
-	if _, err := Restore(w.home, roots, "nothing", time.Time{}); !errors.Is(err, ErrNotInTrash) {
+	if _, err := trash.Restore(TrashDir(w.home), roots, "nothing", time.Time{}); !errors.Is(err, trash.ErrAbsent) {
 		t.Errorf("unknown file: %v", err)
 	}
-	if _, err := Restore(w.home, roots, "dir/file.txt", time.Time{}); err != nil {
+	if _, err := trash.Restore(TrashDir(w.home), roots, "dir/file.txt", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "restored file in the pod", func() bool { return content(filepath.Join(w.pod, "dir/file.txt")) == "precious" })
 	write(t, filepath.Join(w.laptop, "dir/file.txt"), "newer")
-	if _, err := Restore(w.home, roots, filepath.Join(w.laptop, "dir/file.txt"), time.Time{}); err != nil {
+	if _, err := trash.Restore(TrashDir(w.home), roots, filepath.Join(w.laptop, "dir/file.txt"), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if items, err = ListTrash(w.home); err != nil || len(items) != 2 {
+	if items, err = trash.List(TrashDir(w.home)); err != nil || len(items) != 2 {
 		t.Errorf("what was there is not in the trash: %+v, %v", items, err)
-	}
-}
-
-func TestTrashRestoresWhatIsMissingOfADirectory(t *testing.T) {
-	home, root := t.TempDir(), t.TempDir()
-	trash := filepath.Join(home, trashDir, "okteto-1")
-	write(t, filepath.Join(trash, "dir/kept~20261101-100000.txt"), "replaced")
-	write(t, filepath.Join(trash, "dir/gone~20261101-100000.txt"), "older")
-	write(t, filepath.Join(trash, "dir/gone~20261101-110000.txt"), "newer")
-	write(t, filepath.Join(trash, "dir/sub/gone~20261101-100000"), "deep")
-	write(t, filepath.Join(trash, "dirt~20261101-100000"), "another")
-	write(t, filepath.Join(root, "dir/kept.txt"), "is there")
-	roots := map[string]string{"okteto-1": root}
-	restored, err := Restore(home, roots, filepath.Join(root, "dir")+"/", time.Time{})
-	if err != nil || len(restored) != 2 {
-		t.Fatalf("restored %v, %v", restored, err)
-	}
-	for name, want := range map[string]string{"dir/kept.txt": "is there", "dir/gone.txt": "newer", "dir/sub/gone": "deep"} {
-		if got := content(filepath.Join(root, name)); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
-	}
-	if _, err := os.Lstat(filepath.Join(root, "dirt")); err == nil {
-		t.Error("a file of another name was restored")
-	}
-	if _, err := Restore(home, roots, "dir", time.Time{}); !errors.Is(err, ErrNotInTrash) {
-		t.Errorf("nothing is missing any more: %v", err)
 	}
 }
 

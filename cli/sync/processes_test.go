@@ -134,7 +134,7 @@ func runProcesses(t *testing.T, seed uint64, steps int) {
 		h.must(disk.Free())
 	}
 	h.converge()
-	for _, what := range h.known.Lost(h.laptop, h.world.pod, filepath.Join(h.home, trashDir), filepath.Join(h.podHome, "trash")) {
+	for _, what := range h.known.Lost(h.laptop, h.world.pod, TrashDir(h.home), filepath.Join(h.podHome, "trash")) {
 		t.Errorf("lost: %s", what)
 	}
 	if t.Failed() {

@@ -19,6 +19,10 @@ const (
 	trashDir     = "trash"
 )
 
+// TrashDir is where the laptop's trash of an environment lies, each folder's below
+// its id.
+func TrashDir(home string) string { return filepath.Join(home, trashDir) }
+
 // settings are what the daemon is told by its parent: through a file, so that
 // no secret is ever in a command line.
 type settings struct {
@@ -94,7 +98,7 @@ func (s settings) engineConfig(home, gui string, log *slog.Logger) (engine.Confi
 		c.Folders = append(c.Folders, engine.Folder{
 			ID: f.ID, Label: folderLabel(f.ID), Path: f.Path, SendOnly: s.SendOnly[f.ID],
 			RescanInterval: seconds(s.RescanSecond), Marker: contract.IgnoreFile, MaxConflicts: maxConflicts,
-			TrashDir: filepath.Join(home, trashDir, f.ID), TrashDays: trashDays,
+			TrashDir: filepath.Join(TrashDir(home), f.ID), TrashDays: trashDays,
 			Fsync: true, ConcurrentWrites: localWrites, GuardRoot: true,
 		})
 	}

@@ -182,8 +182,8 @@ func (k *syncKeeper) seed(ctx context.Context, daemon *filesync.Daemon, client *
 	for _, r := range results {
 		k.u.log.Info("seeded", "path", r.Folder.LocalPath, "files", r.Files, "bytes", r.Bytes, "replaced", r.Replaced, "trashed", r.Trashed, "failed", r.FailedCount)
 		if r.Replaced+r.Trashed > 0 {
-			k.u.Report.Note("In %s the pod had %d other files and %d besides; they are in its trash, %s",
-				r.Folder.RemotePath, r.Replaced, r.Trashed, contract.TrashDir)
+			k.u.Report.Note("In %s the pod had %d other files and %d besides; they are in its trash: okteto trash list --pod",
+				r.Folder.RemotePath, r.Replaced, r.Trashed)
 		}
 	}
 }

@@ -52,7 +52,8 @@ const (
 	RemoteMetricsSocket = RemoteDir + "/metrics.sock"
 	// BashHistoryDir (H, with a persistent volume).
 	BashHistoryDir = "/var/okteto/bashrc"
-	// TrashDir keeps what a first synchronization sets aside in the pod. Ours.
+	// TrashDir keeps what a first synchronization sets aside in the pod, and what
+	// the laptop's changes replace or delete there, by folder. Ours.
 	TrashDir = SyncthingHome + "/trash"
 )
 
@@ -119,6 +120,8 @@ const (
 	KeepaliveRequest = "dev.okteto.com/keepalive"
 	// SeedSubsystem receives the initial synchronization as one stream. Ours.
 	SeedSubsystem = "dev.okteto.com/seed"
+	// TrashSubsystem lists and restores what is in the pod's trash. Ours.
+	TrashSubsystem = "dev.okteto.com/trash"
 )
 
 // Identities that every installation of the original shares

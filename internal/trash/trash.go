@@ -1,4 +1,8 @@
-package sync
+// Package trash reads the trash of an end of the synchronization and puts back what
+// is in it: the laptop's by itself, the pod's over a stream (Serve), by the same
+// code there. The engine and the seed fill it, with the names of Syncthing's
+// versions, each folder's files below the folder's id.
+package trash
 
 import (
 	"errors"
@@ -13,15 +17,16 @@ import (
 	"time"
 )
 
-// Trashed is a file that a change from the container replaced or deleted.
-type Trashed struct {
+// Item is a version of a file that the other end's change replaced or deleted, or
+// that the first synchronization set aside.
+type Item struct {
 	// Folder is the folder's id; Path is relative to its root.
 	Folder string    `json:"folder"`
 	Path   string    `json:"path"`
 	Time   time.Time `json:"time"` // when it was replaced or deleted
 	Size   int64     `json:"size"`
 
-	file string // in the trash
+	file string // in the trash; empty in one that came over a stream
 }
 
 // versionTag is in the names of the trash, before the extension
@@ -30,11 +35,9 @@ var versionTag = regexp.MustCompile(`^(.*)~(\d{8}-\d{6})(\.[^.]*)?$`)
 
 const versionTime = "20060102-150405"
 
-// ListTrash reads the laptop's trash of an environment, newest first. No daemon
-// is needed.
-func ListTrash(home string) ([]Trashed, error) {
-	root := filepath.Join(home, trashDir)
-	var out []Trashed
+// List reads a trash, newest first. One that is not there is empty.
+func List(root string) ([]Item, error) {
+	var out []Item
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -54,14 +57,14 @@ func ListTrash(home string) ([]Trashed, error) {
 		}
 		at, err := time.ParseInLocation(versionTime, match[2], time.Local)
 		if err == nil {
-			out = append(out, Trashed{Folder: folder, Path: match[1] + match[3], Time: at, Size: info.Size(), file: path})
+			out = append(out, Item{Folder: folder, Path: match[1] + match[3], Time: at, Size: info.Size(), file: path})
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list trash: %w", err)
 	}
-	slices.SortStableFunc(out, func(a, b Trashed) int {
+	slices.SortStableFunc(out, func(a, b Item) int {
 		if c := b.Time.Compare(a.Time); c != 0 {
 			return c
 		}
@@ -70,17 +73,17 @@ func ListTrash(home string) ([]Trashed, error) {
 	return out, nil
 }
 
-// ErrNotInTrash is returned when nothing of that name was replaced or deleted.
-var ErrNotInTrash = errors.New("not in the trash")
+// ErrAbsent is returned when nothing of that name was replaced or deleted.
+var ErrAbsent = errors.New("not in the trash")
 
 // Restore puts the newest trashed version of a file back, or the newest that is
 // not after at, if that is not zero; of a directory, every file below it that is
 // missing now. A path is one on this machine, or relative to a folder's root, as
-// Trashed has it; roots are the folders' local paths by id. What is there now goes
+// Item has it; roots are the folders' local paths by id. What is there now goes
 // to the trash. It returns where the files are, those too that are back when
 // another one fails.
-func Restore(home string, roots map[string]string, path string, at time.Time) ([]string, error) {
-	items, err := ListTrash(home)
+func Restore(trash string, roots map[string]string, path string, at time.Time) ([]string, error) {
+	items, err := List(trash)
 	if err != nil {
 		return nil, err
 	}
@@ -89,14 +92,14 @@ func Restore(home string, roots map[string]string, path string, at time.Time) ([
 		return nil, fmt.Errorf("restore %s: %w", path, err)
 	}
 	inFolder := filepath.Clean(path)
-	items = slices.DeleteFunc(items, func(item Trashed) bool {
+	items = slices.DeleteFunc(items, func(item Item) bool {
 		_, known := roots[item.Folder]
 		return !known || (!at.IsZero() && item.Time.After(at))
 	})
 	for _, item := range items {
 		target := filepath.Join(roots[item.Folder], item.Path)
 		if target == onDisk || item.Path == inFolder {
-			return []string{target}, restore(home, item, target)
+			return []string{target}, restore(trash, item, target)
 		}
 	}
 	var restored []string
@@ -109,13 +112,13 @@ func Restore(home string, roots map[string]string, path string, at time.Time) ([
 		if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := restore(home, item, target); err != nil {
+		if err := restore(trash, item, target); err != nil {
 			return restored, err
 		}
 		restored = append(restored, target)
 	}
 	if restored == nil {
-		return nil, fmt.Errorf("restore %s: %w", path, ErrNotInTrash)
+		return nil, fmt.Errorf("restore %s: %w", path, ErrAbsent)
 	}
 	return restored, nil
 }
@@ -124,7 +127,7 @@ func below(path, dir string) bool {
 	return strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
 }
 
-func restore(home string, item Trashed, target string) error {
+func restore(trash string, item Item, target string) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -137,7 +140,7 @@ func restore(home string, item Trashed, target string) error {
 		if info.IsDir() {
 			return errors.Join(fmt.Errorf("restore %s: a folder is there now", target), removeIfThere(temp))
 		}
-		if err := copyFile(target, freeVersion(filepath.Join(home, trashDir, item.Folder), item.Path)); err != nil {
+		if err := copyFile(target, freeVersion(filepath.Join(trash, item.Folder), item.Path)); err != nil {
 			return errors.Join(fmt.Errorf("restore: keep what is there now: %w", err), removeIfThere(temp))
 		}
 	}
@@ -165,16 +168,24 @@ func removeIfThere(path string) error {
 	return nil
 }
 
+// copyFile copies a file or a link, as a new change: its time is now, so that it wins.
 func copyFile(from, to string) error {
+	info, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		target, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		return errors.Join(removeIfThere(to), os.Symlink(target, to))
+	}
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, info.Mode().Perm())
 	if err != nil {
 		return err
@@ -183,6 +194,5 @@ func copyFile(from, to string) error {
 	if err := errors.Join(err, out.Close()); err != nil {
 		return err
 	}
-	// A restored file is a new change: its time is now, so that it wins.
 	return os.Chmod(to, info.Mode().Perm())
 }
