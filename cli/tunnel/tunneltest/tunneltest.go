@@ -104,10 +104,13 @@ func (s *Server) Link(t *testing.T) *tunnel.Link {
 	return s.LinkWith(t, tunnel.Options{})
 }
 
-// LinkWith is Link with options, to which it adds those that lead to the server.
+// LinkWith is Link with options, to which it adds those that lead to the server; a
+// way there of the caller's own is kept.
 func (s *Server) LinkWith(t *testing.T, o tunnel.Options) *tunnel.Link {
 	t.Helper()
-	o.Dial, o.Credentials = s.Dial, s.Credentials
+	if o.Credentials = s.Credentials; o.Dial == nil {
+		o.Dial = s.Dial
+	}
 	link := tunnel.NewLink(o)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -115,6 +118,9 @@ func (s *Server) LinkWith(t *testing.T, o tunnel.Options) *tunnel.Link {
 	t.Cleanup(func() { stop(); <-done })
 	return link
 }
+
+// Addr is the server's address, for a way there that is not Dial.
+func (s *Server) Addr() string { return s.addr }
 
 // Dial opens a connection to the server as a tunnel does.
 func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
