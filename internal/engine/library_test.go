@@ -27,6 +27,7 @@ var libraryFacts = []struct{ file, pattern, why string }{
 	{"lib/model/folder.go", `f\.setState\(FolderScanning\)\n\tf\.clearScanErrors`, "a folder says that it scans before it does"},
 	{"lib/model/folderstate.go", `s\.evLogger\.Log\(events\.StateChanged, eventData\)`, "and says so to the logger that the model was given"},
 	{"lib/db/backend/leveldb_open.go", `WriteBuffer: +debugEnvValue\("WriteBuffer", defaultWriteBuffer\)`, "the database's memory can be set"},
+	{"lib/db/keyer.go", `KeyTypeBlockListMap <int32 folder ID> <block list hash> <file name> = <nothing>`, "files of the same content are told by the length of the prefix they are looked up with"},
 	{"lib/versioner/util.go", `TimeFormat`, "the trash's names"},
 	{"lib/protocol/protocol.go", `PingSendInterval = 90 \* time\.Second`, "a dead line is noticed late unless the tunnel says so"},
 	{"lib/api/api.go", `bufsub, ok := s\.eventSubs\[mask\]`, "events of a type are buffered from the first request for it"},
