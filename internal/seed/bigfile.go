@@ -1,10 +1,10 @@
 package seed
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // bigFile is written as it comes. Its methods may be called on nil.
@@ -12,18 +12,43 @@ type bigFile struct {
 	file  *os.File
 	temp  string
 	bytes int64
-	err   error // the first; the rest of the content is read and dropped
+	// resumed of the bytes were brought by an earlier seed.
+	resumed int64
+	err     error // the first; the rest of the content is read and dropped
 }
 
 // bigMode of a file that is still coming.
 const bigMode = 0o600
 
 func (w *fileWriter) begin(e entry, parentErr error) *bigFile {
-	b := &bigFile{err: parentErr, temp: filepath.Join(filepath.Dir(w.r.path(e.Path)), w.tempName())}
-	if b.err == nil {
-		b.file, b.err = os.OpenFile(b.temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, bigMode)
+	if parentErr != nil {
+		return &bigFile{err: parentErr}
 	}
-	return b
+	return w.r.createBig(e)
+}
+
+// lockTries to make a partial that nobody locked before us: another receiver
+// tries the lock of each that it meets. Where there are no locks all fail, for
+// everyone, and partials are copied instead of continued.
+const lockTries = 5
+
+func (r *receiver) createBig(e entry) *bigFile {
+	for try := 1; ; try++ {
+		b := &bigFile{temp: filepath.Join(filepath.Dir(r.path(e.Path)), r.partialName(e.Path))}
+		b.file, b.err = os.OpenFile(b.temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, bigMode)
+		if b.err != nil || try == lockTries || ours(b.file, b.temp) {
+			return b
+		}
+		b.discard()
+	}
+}
+
+// resume goes on behind what the other end found to be right.
+func (b *bigFile) resume(from int64) {
+	if b.err = b.file.Truncate(from); b.err == nil {
+		_, b.err = b.file.Seek(from, io.SeekStart)
+	}
+	b.bytes, b.resumed = from, from
 }
 
 func (b *bigFile) write(content []byte) {
@@ -37,67 +62,59 @@ func (b *bigFile) discard() {
 	if b == nil || b.file == nil {
 		return
 	}
+	os.Remove(b.temp) // before its lock is gone, so that nobody takes it up
 	b.file.Close()
-	os.Remove(b.temp)
 }
 
-func (w *fileWriter) end(b *bigFile, e entry) {
-	if b.err == nil {
-		b.err = b.file.Truncate(b.bytes) // a hole at the end
+// keep what has come for the next seed.
+func (b *bigFile) keep() {
+	if b == nil || b.file == nil {
+		return
 	}
 	if b.err != nil {
 		b.discard()
-		w.fail(e.Path, b.err)
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.place(b.file, b.temp, bigMode, e, nil); err != nil {
-		w.r.outcome.fail(e.Path, err)
+	b.file.Close()
+}
+
+func (w *fileWriter) end(b *bigFile, e entry) {
+	err := b.err
+	if err == nil {
+		err = w.placeBig(b, e)
+	}
+	if err != nil {
+		b.discard()
+		w.fail(e.Path, err)
 		return
 	}
-	w.r.outcome.Files++
-	w.r.outcome.Bytes += b.bytes
+	w.count(func(o *Outcome) {
+		o.Files++
+		o.Bytes += b.bytes
+		o.Resumed += b.resumed
+	})
 }
 
-// hole is the size of pieces that are left out when they are all zeros: a
-// common block size.
-const hole = 4096
-
-// writeSparse writes content at the file's position and leaves holes where it
-// is zero. A hole at the end is not in the file's size yet.
-func writeSparse(file *os.File, content []byte) (endsInHole bool, err error) {
-	for len(content) > 0 {
-		run, zero := zeros(content)
-		if zero {
-			_, err = file.Seek(int64(run), io.SeekCurrent)
-		} else {
-			_, err = file.Write(content[:run])
-		}
-		if err != nil {
-			return false, err
-		}
-		endsInHole, content = zero, content[run:]
+// placeBig gives a big file its name. Its content is on the disk before: after a
+// crash of the machine a file of the right size and time has the right content.
+// It is open, and locked, until it has the name: whoever gets the lock later
+// sees that it is no partial any more.
+func (w *fileWriter) placeBig(b *bigFile, e entry) error {
+	if err := b.file.Truncate(b.bytes); err != nil { // a hole at the end
+		return err
 	}
-	return endsInHole, nil
-}
-
-var zeroHole [hole]byte
-
-// zeros finds how much of content, in pieces of hole, is all zeros, or is not.
-func zeros(content []byte) (run int, zero bool) {
-	if len(content) < hole {
-		return len(content), false
+	if err := b.file.Sync(); err != nil {
+		return err
 	}
-	zero = bytes.Equal(content[:hole], zeroHole[:])
-	run = hole
-	for run+hole <= len(content) && bytes.Equal(content[run:run+hole], zeroHole[:]) == zero {
-		run += hole
+	if err := b.file.Chmod(os.FileMode(e.Mode)); err != nil {
+		return err
 	}
-	if !zero {
-		if rest := len(content) - run; rest < hole {
-			run = len(content)
-		}
+	modified := time.Unix(0, e.Time)
+	if err := os.Chtimes(b.temp, modified, modified); err != nil {
+		return err
 	}
-	return run, zero
+	if err := w.r.replace(b.temp, e.Path); err != nil {
+		return err
+	}
+	return b.file.Close()
 }

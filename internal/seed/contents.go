@@ -3,6 +3,7 @@ package seed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -26,9 +27,18 @@ type loaded struct {
 }
 
 // contents sends the missing files in order.
-func (w *sender) contents(ctx context.Context, f Folder, entries []entry, missing []uint32, result *Result) error {
+func (w *sender) contents(ctx context.Context, f Folder, entries []entry, a answer, result *Result) error {
 	var files []entry
-	for _, i := range missing {
+	partials := map[string]*partial{}
+	for _, p := range a.Partials {
+		if err := p.valid(); err != nil {
+			return err
+		}
+		if int(p.Index) < len(entries) {
+			partials[entries[p.Index].Path] = &p
+		}
+	}
+	for _, i := range a.Missing {
 		if int(i) >= len(entries) {
 			return errors.New("seed: the container asked for what was not offered")
 		}
@@ -50,13 +60,7 @@ func (w *sender) contents(ctx context.Context, f Folder, entries []entry, missin
 		if !ok {
 			return ctx.Err()
 		}
-		var err error
-		if got == nil {
-			err = w.large(filepath.Join(f.LocalPath, filepath.FromSlash(e.Path)), e, result)
-		} else {
-			err = w.small(e, <-got, result)
-		}
-		if err != nil {
+		if err := w.file(ctx, f, e, got, partials[e.Path], result); err != nil {
 			return err
 		}
 		w.progress.Files++
@@ -64,6 +68,18 @@ func (w *sender) contents(ctx context.Context, f Folder, entries []entry, missin
 	}
 	w.report(w.progress)
 	return w.flush()
+}
+
+// file sends one that was read ahead, or a large one, of which the pod may have
+// offered a part.
+func (w *sender) file(ctx context.Context, f Folder, e entry, ahead chan loaded, p *partial, result *Result) error {
+	if ahead == nil {
+		return w.large(ctx, filepath.Join(f.LocalPath, filepath.FromSlash(e.Path)), e, p, result)
+	}
+	if p != nil {
+		return fmt.Errorf("seed: the container offers a part of %.100q, which is small", e.Path)
+	}
+	return w.small(e, <-ahead, result)
 }
 
 // readAll reads small files in parallel and yields them in order; a nil stands
@@ -150,18 +166,29 @@ func (w *sender) small(e entry, got loaded, result *Result) error {
 	return w.endFile(true, got.info.ModTime().UnixNano(), uint32(got.info.Mode().Perm()))
 }
 
-func (w *sender) large(path string, e entry, result *Result) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return w.small(e, loaded{err: err}, result)
-	}
-	defer file.Close()
-	before, err := file.Stat()
-	if err != nil {
-		return w.small(e, loaded{err: err}, result)
-	}
-	buffer := make([]byte, contentChunk)
+func (w *sender) large(ctx context.Context, path string, e entry, p *partial, result *Result) error {
+	file, before, err := openStat(path)
 	var total int64
+	if err == nil {
+		defer file.Close()
+		if p != nil {
+			total = p.agreed(ctx, file)
+		}
+		_, err = file.Seek(total, io.SeekStart)
+	}
+	if err != nil {
+		total = 0
+	}
+	if p != nil {
+		if err := w.putOffset(total); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return w.small(e, loaded{err: err}, result)
+	}
+	w.progress.TotalBytes -= total
+	buffer := make([]byte, contentChunk)
 	for {
 		n, err := io.ReadFull(file, buffer)
 		if err := w.putChunk(buffer[:n]); err != nil {
@@ -180,4 +207,17 @@ func (w *sender) large(path string, e entry, result *Result) error {
 		return w.endFile(false, 0, 0)
 	}
 	return w.endFile(true, after.ModTime().UnixNano(), uint32(after.Mode().Perm()))
+}
+
+func openStat(path string) (*os.File, fs.FileInfo, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
 }

@@ -11,17 +11,17 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // writers of small files.
 const writers = 4
 
-// job is a small file to write.
+// job is a small file to write, or a big one that has come.
 type job struct {
 	entry   entry
 	content []byte
+	big     *bigFile
 }
 
 // fill makes the missing items: directories and links from the manifest, files
@@ -33,7 +33,11 @@ func (r *receiver) fill(ctx context.Context, missing []uint32) error {
 	for range writers {
 		wg.Go(func() {
 			for j := range jobs {
-				w.small(j)
+				if j.big != nil {
+					w.end(j.big, j.entry)
+				} else {
+					w.small(j)
+				}
 			}
 		})
 	}
@@ -62,7 +66,11 @@ func (r *receiver) feed(ctx context.Context, missing []uint32, w *fileWriter, jo
 		if e.Kind != kindFile {
 			continue
 		}
-		if err := r.file(e, w, jobs); err != nil {
+		big, err := r.continued(i)
+		if err != nil {
+			return err
+		}
+		if err := r.file(e, big, w, jobs); err != nil {
 			return err
 		}
 	}
@@ -149,15 +157,15 @@ func (r *receiver) finishDirs(missing []uint32) {
 	}
 }
 
-// file reads one file from the stream and writes it, or has it written.
-func (r *receiver) file(e entry, w *fileWriter, jobs chan<- job) error {
+// file reads one file from the stream and has it written. A big one may be
+// there in part.
+func (r *receiver) file(e entry, big *bigFile, w *fileWriter, jobs chan<- job) error {
 	parentErr := r.parent(e.Path)
 	var content []byte
-	var big *bigFile
 	for {
 		n, err := r.nextChunk()
 		if err != nil {
-			big.discard()
+			r.keepPartial(big, e)
 			return err
 		}
 		if n == 0 {
@@ -171,7 +179,7 @@ func (r *receiver) file(e entry, w *fileWriter, jobs chan<- job) error {
 		start := len(content)
 		content = append(content, make([]byte, n)...)
 		if _, err := io.ReadFull(r.in, content[start:]); err != nil {
-			big.discard()
+			r.keepPartial(big, e)
 			return fmt.Errorf("seed: receive: %w", unexpected(err))
 		}
 		if big != nil {
@@ -180,10 +188,14 @@ func (r *receiver) file(e entry, w *fileWriter, jobs chan<- job) error {
 		}
 	}
 	whole, modified, mode, err := r.verdict()
-	if err != nil || !whole {
+	if err != nil {
+		r.keepPartial(big, e)
+		return err
+	}
+	if !whole {
 		big.discard()
 		w.count(func(o *Outcome) { o.Changed++ })
-		return err
+		return nil
 	}
 	e.Time, e.Mode = modified, mode
 	switch {
@@ -191,10 +203,10 @@ func (r *receiver) file(e entry, w *fileWriter, jobs chan<- job) error {
 		big.discard()
 		w.fail(e.Path, parentErr)
 	case big != nil:
-		w.end(big, e)
+		jobs <- job{entry: e, big: big}
 	default:
 		e.Size = int64(len(content))
-		jobs <- job{e, content}
+		jobs <- job{entry: e, content: content}
 	}
 	return nil
 }
@@ -203,7 +215,6 @@ func (r *receiver) file(e entry, w *fileWriter, jobs chan<- job) error {
 type fileWriter struct {
 	r    *receiver
 	mask fs.FileMode
-	temp atomic.Int64
 	mu   sync.Mutex // protects r.outcome
 }
 
@@ -217,10 +228,14 @@ func (w *fileWriter) fail(name string, err error) {
 	w.count(func(o *Outcome) { o.fail(name, err) })
 }
 
-// tempName is unique in this process; another seed uses another process or has
-// ended.
 func (w *fileWriter) tempName() string {
-	return tempPrefix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(w.temp.Add(1), 10) + tempSuffix
+	return tempPrefix + w.r.unique() + tempSuffix
+}
+
+// unique is in no other name, whichever seed made it: one may be under way in
+// this process, and one that was killed leaves names behind.
+func (r *receiver) unique() string {
+	return r.token + "-" + strconv.FormatInt(r.names.Add(1), 10)
 }
 
 func (w *fileWriter) small(j job) {

@@ -20,7 +20,8 @@
 // Files appear whole, with the time and mode they have on the laptop: they are
 // written under a temporary name that the engine ignores, and renamed. A seed
 // that breaks off is resumed by another one: what has arrived is in the
-// manifest's eyes no longer missing. Ownership is that of the process in the
+// manifest's eyes no longer missing, and of a large file what has come is kept
+// as a partial and continued as far as both ends have the same. Ownership is that of the process in the
 // pod.
 package seed
 
@@ -82,7 +83,10 @@ type entry struct {
 type hello struct {
 	Version int
 	// Verify compares by content and changes nothing.
-	Verify  bool
+	Verify bool
+	// Resume is whether the laptop understands answer.Partials; one of before
+	// does not say so.
+	Resume  bool
 	Folders []folderSpec
 }
 
@@ -107,7 +111,10 @@ type answer struct {
 	Missing []uint32 // indices into the manifest
 	Differ  []Difference
 	Extra   []extra
-	Err     string
+	// Partials of missing files. The contents of each begin with the offset, a
+	// uvarint, from where on it follows; an end that has none of this sends none.
+	Partials []partial
+	Err      string
 }
 
 type extra struct {
@@ -124,6 +131,8 @@ type Outcome struct {
 	// Files, Links and Dirs that were made, and Bytes of the files.
 	Files, Links, Dirs int
 	Bytes              int64
+	// Resumed of the Bytes were brought by earlier seeds that broke off.
+	Resumed int64
 	// Replaced files were different; Trashed items were extra. Both are in the
 	// pod's trash.
 	Replaced, Trashed int

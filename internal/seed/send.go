@@ -76,7 +76,7 @@ func Send(ctx context.Context, rw io.ReadWriter, folders []Folder, report func(P
 	if report == nil {
 		report = func(Progress) {}
 	}
-	h := hello{Version: Version}
+	h := hello{Version: Version, Resume: true}
 	for _, f := range folders {
 		h.Folders = append(h.Folders, folderSpec{ID: f.ID, Path: f.RemotePath, Ignore: f.Ignore, LocalWins: f.LocalWins, Trash: f.Trash})
 	}
@@ -113,7 +113,7 @@ func (w *sender) folder(ctx context.Context, f Folder) (Result, error) {
 		return result, err
 	}
 	result.Unchanged = len(entries) - len(a.Missing)
-	if err := w.contents(ctx, f, entries, a.Missing, &result); err != nil {
+	if err := w.contents(ctx, f, entries, a, &result); err != nil {
 		return result, err
 	}
 	return result, w.receive(&result.Outcome)

@@ -2,6 +2,7 @@ package seed
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,8 @@ import (
 )
 
 // Serve is the pod's end: it receives folders over rw until all are done.
-// Closing rw ends it early; files that were not complete leave no trace.
+// Closing rw ends it early; of the files that were not complete only a large
+// one stays, under a temporary name, for the next seed to continue.
 func Serve(ctx context.Context, rw io.ReadWriter) error {
 	s, err := newStream(rw)
 	if err != nil {
@@ -32,7 +34,7 @@ func Serve(ctx context.Context, rw io.ReadWriter) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r := &receiver{stream: s, spec: f}
+		r := &receiver{stream: s, spec: f, resumes: h.Resume, token: rand.Text()}
 		work := r.run
 		if h.Verify {
 			work = r.verify
@@ -55,12 +57,20 @@ type receiver struct {
 	fresh   bool            // the root was empty
 
 	replaced atomic.Int64
+	token    string
+	names    atomic.Int64
+
+	// resumes is whether the laptop continues partials.
+	resumes  bool
+	partials map[string][]string // the walk met, by directory and key
+	taken    map[uint32]*bigFile // offered, by index
 }
 
 func (r *receiver) run(ctx context.Context) error {
 	if err := r.receiveManifest(); err != nil {
 		return err
 	}
+	defer r.keepTaken()
 	a, err := r.compare(ctx)
 	if err != nil {
 		return r.send(answer{Err: err.Error()})
@@ -123,7 +133,8 @@ func (r *receiver) compare(ctx context.Context) (answer, error) {
 		return a, err
 	}
 	if !r.spec.LocalWins && !r.mayFill() {
-		return a, nil
+		_, err := r.takePartials(ctx, nil)
+		return a, err
 	}
 	for i, e := range r.entries {
 		if ctx.Err() != nil {
@@ -132,6 +143,9 @@ func (r *receiver) compare(ctx context.Context) (answer, error) {
 		if r.missing(e) {
 			a.Missing = append(a.Missing, uint32(i))
 		}
+	}
+	if a.Partials, err = r.takePartials(ctx, a.Missing); err != nil {
+		return a, err
 	}
 	return a, r.mark()
 }
@@ -208,6 +222,9 @@ func (r *receiver) extras(ctx context.Context, known map[string]struct{}) ([]ext
 		}
 		name := filepath.ToSlash(rel)
 		if internalNames[name] || isTemporary(d.Name()) {
+			if d.Type().IsRegular() {
+				r.notePartial(full, name)
+			}
 			return skipDir(d, true)
 		}
 		r.fresh = false

@@ -39,3 +39,15 @@ func umask() fs.FileMode {
 	}
 	return 0o777 &^ info.Mode().Perm()
 }
+
+// openPartial that is to be continued. A link leads elsewhere, and a pipe would
+// have us wait.
+func openPartial(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
+// tryLock locks an open file for as long as it is open, or fails at once. The
+// lock ends with the process.
+func tryLock(file *os.File) error {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
