@@ -11,7 +11,7 @@ import (
 
 // drainTime bounds how long the end is put off for what was saved last. The whole pod
 // has five seconds.
-const drainTime = 1500 * time.Millisecond
+const drainTime = 2500 * time.Millisecond
 
 // serveAndDrain serves until the context ends, and then until what was saved in the
 // container is on the laptop: in most pods the files go with the container.

@@ -103,7 +103,7 @@ func (s *Service) Serve(ctx context.Context) error {
 func (s *Service) Stopped() <-chan struct{} { return s.stopped }
 
 // AfterLimit bounds how long others may keep a service from being stopped.
-const AfterLimit = 2 * time.Second
+const AfterLimit = 3 * time.Second
 
 // awaitOthers returns when the process may be stopped, or has ended by itself.
 func (s *Service) awaitOthers(p *child.Process) {
