@@ -98,7 +98,7 @@ type StringList []string
 type Sync struct {
 	Folders     []SyncFolder `json:"folders,omitempty" doc:"local:remote."`
 	Compression bool         `json:"compression,omitempty" doc:"Whether data is compressed on the way."`
-	Verbose     bool         `json:"verbose,omitempty" doc:"Whether the synchronization logs each file in the pod's log."`
+	Verbose     bool         `json:"verbose,omitempty" doc:"Whether the agents log in detail in the pod's log."`
 	// RescanInterval is how often the whole folder is looked at again.
 	RescanInterval int `json:"rescanInterval,omitempty" min:"0" doc:"Seconds between full scans, 300 unless set; 0 turns them off."`
 }

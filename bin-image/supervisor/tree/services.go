@@ -45,9 +45,8 @@ func (s *supervisor) syncthing() service.Config {
 			if first && s.opts.Reset {
 				args = append(args, "--reset-database")
 			}
-			if s.opts.Verbose {
-				args = append(args, "--verbose")
-			}
+			// Not --verbose: every manifest has sync.verbose unless it says no, and
+			// a line for each file costs a first synchronization more than its files.
 			return child.Spec{
 				Path: filepath.Join(s.opts.BinDir, contract.SyncthingBinary),
 				Args: args, Env: s.syncthingEnv(s.opts.Environ), Dir: s.opts.SyncthingHome,
