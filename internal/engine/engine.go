@@ -90,13 +90,16 @@ func New(c Config) (*Engine, error) {
 	if err == nil {
 		err = e.prepareFolders(fresh, raw)
 	}
-	if err != nil {
-		e.db.Close()
-		return nil, err
+	if err == nil {
+		err = e.assemble()
 	}
-	if err := errors.Join(e.assemble(), e.room.failure()); err != nil {
+	if full := e.room.failure(); err != nil || full != nil {
+		if full == nil {
+			// A damaged database may be opened and not be read.
+			_ = countStart(e.cfg.DataDir)
+		}
 		e.Close()
-		return nil, err
+		return nil, errors.Join(err, full)
 	}
 	return e, nil
 }

@@ -44,6 +44,8 @@ type room struct {
 	stop   chan struct{} // closed when the engine is to stop
 	fail   func(error)   // ends the engine
 
+	patience time.Duration // of Close
+
 	waits   atomic.Bool // Serve runs: a write may wait
 	problem atomic.Pointer[string]
 
@@ -66,7 +68,7 @@ func openRoom(path, dataDir string, tuning backend.Tuning, log *slog.Logger) (*r
 		return nil, errors.Join(err, store.Close())
 	}
 	_, closed := memory.NewReadTransaction()
-	return &room{Backend: store, dir: dataDir, log: log, closed: closed, stop: make(chan struct{}), fail: func(error) {}}, nil
+	return &room{Backend: store, dir: dataDir, log: log, patience: closePatience, closed: closed, stop: make(chan struct{}), fail: func(error) {}}, nil
 }
 
 // roomAt reports whether a database can be written below a folder; the error wraps
@@ -223,6 +225,29 @@ func (r *room) Delete(key []byte) error {
 		return err
 	}
 	return r.judge(r.Backend.Delete(key))
+}
+
+// closePatience is for transactions that are under way.
+const closePatience = 10 * time.Second
+
+// errLeftOpen is that a database cannot be closed.
+var errLeftOpen = errors.New("the sync database cannot be closed: the library has left it in use, as it does when what it reads is damaged")
+
+// Close implements backend.Backend. It waits for what uses the database, but not for
+// ever for what the library has forgotten after an error: the process must end, so
+// that the next one can repair it.
+func (r *room) Close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- r.Backend.Close() }() // ends with the process at the latest
+	timer := time.NewTimer(r.patience)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		r.log.Error("close sync database", "err", errLeftOpen)
+		return errLeftOpen
+	}
 }
 
 // Compact implements backend.Backend. It needs as much room as the database has, and

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/syncthing/syncthing/lib/db/backend"
 )
@@ -187,4 +188,27 @@ func TestWritesWaitForRoom(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCloseOfWhatWasLeftOpen has a transaction that nobody ends, as the library leaves
+// one when a database is damaged.
+func TestCloseOfWhatWasLeftOpen(t *testing.T) {
+	dir := t.TempDir()
+	r, err := openRoom(filepath.Join(dir, "index"), dir, backend.TuningAuto, testLog(t, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.patience = 50 * time.Millisecond
+	left, err := r.NewReadTransaction()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); !errors.Is(err, errLeftOpen) {
+		t.Errorf("in use: %v", err)
+	}
+	left.Release() // now it is closed after all
+	eventually(t, "the database to be opened again", func() bool {
+		again, err := openRoom(filepath.Join(dir, "index"), dir, backend.TuningAuto, testLog(t, true))
+		return err == nil && again.Close() == nil
+	})
 }
