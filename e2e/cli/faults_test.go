@@ -157,6 +157,9 @@ func TestLaptopAsleep(t *testing.T) {
 			if meanwhile.replaced {
 				w.survivesWithout()
 			} else {
+				if meanwhile.forgotten { // what is typed before is typed into nothing
+					w.command.sees("connected again")
+				}
 				w.survives()
 			}
 			l.Reaches(contract.StateReady)

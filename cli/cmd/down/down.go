@@ -165,6 +165,10 @@ func one(ctx context.Context, streams ui.Streams, f flags, t *target.Target) (*r
 		return fail(err, "look up what runs on this machine")
 	}
 	unsettled := settle(ctx, env.Dir)
+	if err := context.Cause(ctx); err != nil {
+		// Without up there would be nobody left to bring what is still missing.
+		return fail(err, "wait for what was saved last")
+	}
 	if running, err := env.Stop(ctx); err != nil {
 		return fail(err, "end okteto up")
 	} else if running {
