@@ -86,9 +86,10 @@ func TestCheckoutBetweenBranches(t *testing.T) {
 	p.equalTrees()
 	p.settled()
 	for _, e := range []*end{p.near, p.far} {
-		if f := e.Status().Folders[0]; f.State != "idle" || f.ErrorCount > 0 {
-			t.Errorf("%s: %s, %s, %v", e.dir, f.State, f.Error, f.Errors)
-		}
+		eventually(t, "no errors in "+e.dir, func() bool {
+			f := e.Status().Folders[0]
+			return f.State == "idle" && f.ErrorCount == 0
+		})
 		for name, content := range last {
 			if !e.has(name, content) {
 				t.Errorf("%s in %s is not the last save", name, e.dir)
