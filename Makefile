@@ -97,13 +97,13 @@ lint: install ## gofumpt, vet, staticcheck, govulncheck, shellcheck, tidiness
 
 .PHONY: unit
 unit: install ## all tests but the end-to-end ones, with the race detector
-	@CGO_ENABLED=1 GOFLAGS='$(GOFLAGS_GIVEN)' .ci/gotest.sh unit -race -tags $(TAGS) -timeout 15m ./...
+	@CGO_ENABLED=1 GOFLAGS='$(GOFLAGS_GIVEN)' .ci/gotest.sh unit ./... -race -tags $(TAGS) -timeout 15m
 
 .PHONY: e2e
 e2e: install ## the end-to-end tests, on the cluster
 	@$(MAKE) cluster build
 	@$(MAKE) images
-	@.ci/gotest.sh e2e -tags $(TAGS),e2e -count 1 -p 1 -parallel 4 -timeout 30m ./e2e/...
+	@.ci/gotest.sh e2e ./e2e/... -tags $(TAGS),e2e -count 1 -p 1 -parallel 4 -timeout 30m
 
 SOAK ?= 10m
 .PHONY: soak
@@ -114,7 +114,7 @@ soak: install ## one okteto up for SOAK=10m, with random edits and faults; nothi
 
 .PHONY: conformance-sshd
 conformance-sshd: install ## the SSH conformance tests against OpenSSH's sshd, to prove the tests
-	@OKTETO_CONFORMANCE_SERVER=sshd .ci/gotest.sh conformance-sshd -tags $(TAGS) -count 1 -run TestConformance ./remote
+	@OKTETO_CONFORMANCE_SERVER=sshd .ci/gotest.sh conformance-sshd ./remote -tags $(TAGS) -count 1 -run TestConformance
 
 .PHONY: screens
 screens: install ## write docs/screens.md: what okteto prints in a real run
