@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"sync"
@@ -18,6 +16,8 @@ import (
 type process struct {
 	kind string
 	cmd  *exec.Cmd
+	// notice is what the client is told before the program's output.
+	notice string
 
 	// Without a terminal: our ends of its pipes.
 	stdin          *os.File
@@ -63,9 +63,9 @@ func (s *Server) start(kind string, cmd *exec.Cmd, pty *ptyRequest, env func(tty
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		err = errors.New("the server is shutting down")
+		err = errClosing
 	} else {
-		err = startIn(cmd)
+		p.notice, err = startIn(cmd)
 	}
 	closeAll(child...)
 	if err != nil {
@@ -77,26 +77,6 @@ func (s *Server) start(kind string, cmd *exec.Cmd, pty *ptyRequest, env func(tty
 	s.opts.Metrics.started(kind)
 	go s.wait(p)
 	return p, nil
-}
-
-// startIn starts cmd; a working directory that has vanished must not lock the
-// developer out.
-func startIn(cmd *exec.Cmd) error {
-	err := cmd.Start()
-	var perr *os.PathError
-	if errors.As(err, &perr) && perr.Op == "chdir" {
-		dir := cmd.Dir
-		again := &exec.Cmd{
-			Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: "/",
-			Stdin: cmd.Stdin, Stdout: cmd.Stdout, Stderr: cmd.Stderr, SysProcAttr: cmd.SysProcAttr,
-		}
-		if aerr := again.Start(); aerr != nil {
-			return fmt.Errorf("start in %s: %w", dir, err)
-		}
-		*cmd = *again
-		return nil
-	}
-	return err
 }
 
 // pipes makes the three pipes of a program without a terminal and returns the

@@ -139,14 +139,24 @@ func (x *exchange) handleStart(ctx context.Context, req *ssh.Request) bool {
 	} else {
 		err = x.startCommand(req.Type == "shell", msg.Text)
 	}
-	x.started = err == nil
 	if err != nil {
 		if !errors.Is(err, errUnknownSubsystem) {
 			x.srv.opts.Metrics.failed.Inc()
 		}
 		x.log.Warn("session failed to start", "kind", req.Type, "err", err)
+		if refused(err) {
+			return false
+		}
+		x.wg.Add(1)
+		x.ready = func() {
+			go func() {
+				defer x.wg.Done()
+				x.unstarted(err)
+			}()
+		}
 	}
-	return err == nil
+	x.started = true
+	return true
 }
 
 var errUnknownSubsystem = errors.New("unknown subsystem")

@@ -64,6 +64,9 @@ func (x *exchange) run(p *process) {
 	in := x.srv.opts.Metrics.bytes.WithLabelValues("in", p.kind)
 	out := x.srv.opts.Metrics.bytes.WithLabelValues("out", p.kind)
 	count := func(n int) { out.Add(float64(n)) }
+	if p.notice != "" {
+		x.tell(p.notice)
+	}
 	var pumps []*pump
 	if p.master != nil {
 		pumps = []*pump{x.pump(p, p.master, x.ch, count)}

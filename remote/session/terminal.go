@@ -91,6 +91,8 @@ func (x *exchange) attend(t *terminal, a *attachment, again bool) {
 	if again {
 		t.set.opts.Metrics.reattach.Inc()
 		x.log.Info("terminal reattached")
+	} else if t.proc.notice != "" {
+		x.tell(t.proc.notice)
 	}
 	t.attach(a, x.reader, again, x.pty.window)
 	if !again {
