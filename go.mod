@@ -3,7 +3,6 @@ module okteto
 go 1.26.0
 
 require (
-	github.com/a8m/envsubst v1.4.3
 	github.com/containerd/containerd/v2 v2.2.4
 	github.com/containerd/errdefs v1.0.0
 	github.com/containerd/log v0.1.0

@@ -150,9 +150,9 @@ type ResourceList map[corev1.ResourceName]resource.Quantity
 
 // SecurityContext of the development container and pod.
 type SecurityContext struct {
-	RunAsUser                *int64                 `json:"runAsUser,omitempty" min:"0" doc:"User id of the container."`
-	RunAsGroup               *int64                 `json:"runAsGroup,omitempty" min:"0" doc:"Group id of the container."`
-	FSGroup                  *int64                 `json:"fsGroup,omitempty" min:"0" doc:"Group that owns the pod's volumes."`
+	RunAsUser                *int64                 `json:"runAsUser,omitempty" min:"0" max:"2147483647" doc:"User id of the container."`
+	RunAsGroup               *int64                 `json:"runAsGroup,omitempty" min:"0" max:"2147483647" doc:"Group id of the container."`
+	FSGroup                  *int64                 `json:"fsGroup,omitempty" min:"0" max:"2147483647" doc:"Group that owns the pod's volumes."`
 	RunAsNonRoot             *bool                  `json:"runAsNonRoot,omitempty" doc:"Refuse to run as root."`
 	AllowPrivilegeEscalation *bool                  `json:"allowPrivilegeEscalation,omitempty" doc:"Whether set-user-ID programs gain privileges."`
 	ReadOnlyRootFilesystem   *bool                  `json:"readOnlyRootFilesystem,omitempty" doc:"Mount the image read-only."`

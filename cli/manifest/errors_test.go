@@ -81,7 +81,26 @@ func TestErrors(t *testing.T) {
 			"name: api\nremote: x\nfoo: 1\nsync: [.:/]\n",
 			"okteto.yml:2:9: remote: expected a whole number, got \"x\"\nokteto.yml:3:1: foo: unknown field\nokteto.yml:4:8: sync[0]: the root of the container cannot be used (name a folder, such as /app)",
 		},
-		"alias to itself": {"name: api\nselector: &a\n  x: *a\n", "okteto.yml:2:11: selector.x: expected a string, got a mapping"},
+		"octal":              {"name: api\nremote: 02222\n", "okteto.yml:2:9: remote: 02222 is an octal number to some and a decimal one to others (write 2222 without the zeros, or 0o2222 for an octal number)"},
+		"octal that is none": {"name: api\nremote: 08080\n", "okteto.yml:2:9: remote: expected a whole number, got 08080 (write 8080)"},
+		"exponent":           {"name: api\nremote: 1e3\n", "okteto.yml:2:9: remote: expected a whole number, got 1e3"},
+		"user id":            {"name: api\nsecurityContext: {runAsUser: 99999999999}\n", "okteto.yml:2:30: securityContext.runAsUser: 99999999999 is not between 0 and 2147483647"},
+		"kind":               {"name: api\nk8sObjectType: DaemonSet\n", `okteto.yml:2:16: k8sObjectType: expected Deployment or StatefulSet, got "DaemonSet"`},
+		"resource":           {"name: api\nresources: {limits: {memroy: 1Gi}}\n", `okteto.yml:2:30: resources.limits.memroy: "memroy" is not a resource (did you mean memory?)`},
+		"resource twice":     {"name: api\nresources: {limits: {cpu: 1, cpu: 2}}\n", "okteto.yml:2:30: resources.limits.cpu: this key is there twice (remove one of them)"},
+		"label":              {"name: api\nmetadata: {labels: {team: a b}}\n", `okteto.yml:2:27: metadata.labels.team: "a b" is not a value of a label: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`},
+		"service account":    {"name: api\nserviceAccount: Dev Team\n", `okteto.yml:2:17: serviceAccount: "Dev Team" is not a name of a service account (lower-case letters, digits and dashes)`},
+		"toleration":         {"name: api\ntolerations: [{effect: Noschedule}]\n", `okteto.yml:2:24: tolerations[0].effect: expected NoSchedule or PreferNoSchedule or NoExecute, got "Noschedule" (did you mean NoSchedule?)`},
+		"interface":          {"name: api\ninterface: all of them\n", `okteto.yml:2:12: interface: "all of them" is not an address of this machine (such as localhost or 0.0.0.0)`},
+		"secret's file":      {"name: api\nsecrets: [\"a:/x/my file\"]\n", `okteto.yml:2:11: secrets[0]: "my file" cannot be the file name of a secret (letters, digits, dashes, dots and underscores)`},
+		"service twice":      {"name: api\nservices: [{name: w}, {name: w}]\n", "okteto.yml:2:23: services[1]: two services are called w (remove one of them)"},
+		"service workdir":    {"name: api\nservices: [{name: w, workdir: app}]\n", `okteto.yml:2:31: services[0].workdir: must be absolute, got "app" (write /app)`},
+		"service paths":      {"name: api\nsync: [.:/app]\nservices: [{name: w, sync: [.:/a, .:/a]}]\n", "okteto.yml:3:28: services[0].sync: /a is already the path of another folder or volume (choose another path)"},
+		"global forwards":    {"dev: {api: }\nforward: [\"1:a:1\", \"1:b:1\"]\n", "okteto.yml:2:20: forward[1]: local port 1 is already used by another forward (choose another local port)"},
+		"required variable":  {"name: api\nimage: ${SURELY_NOT_SET:?the tag, see CI}\n", "okteto.yml:2:8: image: SURELY_NOT_SET: the tag, see CI (set it, or write it to .env beside the manifest)"},
+		"unknown anchor":     {"name: api\nimage: golang\ninitContainer: {image: *im}\n", "okteto.yml:3:24: unknown anchor 'im' referenced (define it above, as &im; a text that begins with * is written in quotes)"},
+		"zero byte":          {"name: api\nimage: \"a\\0b\"\n", "okteto.yml:2:8: image: a zero byte cannot be in a value"},
+		"alias to itself":    {"name: api\nselector: &a\n  x: *a\n", "okteto.yml:2:11: selector.x: expected a string, got a mapping"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, tt.content)
@@ -134,7 +153,7 @@ func FuzzLoad(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	env := &environment{dir: "/project", values: map[string]string{"A": "1", "HOME": "/home/dev"}, list: []string{"A=1", "HOME=/home/dev"}}
+	env := &environment{dir: "/project", values: map[string]string{"A": "1", "HOME": "/home/dev"}}
 	f.Fuzz(func(t *testing.T, content string) {
 		m, err := parse("okteto.yml", []byte(content), env)
 		if err != nil {

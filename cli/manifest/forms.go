@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // This file holds the values that can be written in several forms.
@@ -29,6 +30,21 @@ func (c *Command) decodeNode(d *decoder, field string, n *yaml.Node) {
 		}
 	default:
 		d.fail(field, n, "", "expected a string or a list, got %s", describe(n))
+	}
+}
+
+// decodeNode reads a kind in any case: the original writes it in lower case.
+func (k *Kind) decodeNode(d *decoder, field string, n *yaml.Node) {
+	text, ok := d.text(field, n, "")
+	switch {
+	case !ok:
+	case strings.EqualFold(text, string(Deployment)):
+		*k = Deployment
+	case strings.EqualFold(text, string(StatefulSet)):
+		*k = StatefulSet
+	default:
+		kinds := []string{string(Deployment), string(StatefulSet)}
+		d.fail(field, n, didYouMean(text, kinds), "expected %s, got %q", strings.Join(kinds, " or "), text)
 	}
 }
 
@@ -55,7 +71,9 @@ func (e *Environment) decodeNode(d *decoder, field string, n *yaml.Node) {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for _, p := range d.pairs(field, n) {
-			e.set(d, join(field, p.key), p.name, p.key, d.envValue(join(field, p.key), p.value))
+			if value, ok := d.envValue(join(field, p.key), p); ok {
+				e.set(d, join(field, p.key), p.name, p.key, value)
+			}
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
@@ -66,8 +84,7 @@ func (e *Environment) decodeNode(d *decoder, field string, n *yaml.Node) {
 			}
 			name, value, assigned := strings.Cut(text, "=")
 			if !assigned {
-				if value, assigned = d.env.values[name]; !assigned {
-					d.warn(where, item, "", "%s is not set on this machine and is left out", name)
+				if value, ok = d.ownValue(where, item, name); !ok {
 					continue
 				}
 			} else if value, ok = d.expand(where, item, value); !ok {
@@ -80,13 +97,22 @@ func (e *Environment) decodeNode(d *decoder, field string, n *yaml.Node) {
 	}
 }
 
-func (d *decoder) envValue(field string, n *yaml.Node) string {
-	n = resolve(n)
+// envValue is the value of a mapping's entry; one without takes the laptop's.
+func (d *decoder) envValue(field string, p pair) (string, bool) {
+	n := resolve(p.value)
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
-		return d.env.values[field[strings.LastIndex(field, ".")+1:]]
+		return d.ownValue(field, p.name, p.key)
 	}
-	s, _ := d.text(field, n, `expand:"true"`)
-	return s
+	return d.text(field, n, `expand:"true"`)
+}
+
+// ownValue is what a variable is on the laptop.
+func (d *decoder) ownValue(field string, n *yaml.Node, name string) (string, bool) {
+	value, set := d.env.values[name]
+	if !set {
+		d.warn(field, n, "", "%s is not set on this machine and is left out", name)
+	}
+	return value, set
 }
 
 // set adds or replaces a variable; names are what Kubernetes allows.
@@ -123,17 +149,17 @@ func (q *ResourceList) decodeNode(d *decoder, field string, n *yaml.Node) {
 	values := map[string]string{}
 	d.decodeMap(field, n, reflect.ValueOf(&values).Elem(), `expand:"true"`)
 	*q = ResourceList{}
-	for _, p := range d.pairs("", &yaml.Node{Kind: yaml.MappingNode, Content: n.Content}) {
-		text, ok := values[p.key]
-		if !ok || text == "" {
+	for _, name := range sortedKeys(values) {
+		text, where := values[name], join(field, name)
+		if text == "" {
 			continue
 		}
 		amount, err := resource.ParseQuantity(text)
 		if err != nil || amount.Sign() < 0 {
-			d.fail(join(field, p.key), p.value, amountHint, "%q is not an amount", text)
+			d.fail(where, d.at(where), amountHint, "%q is not an amount", text)
 			continue
 		}
-		(*q)[resourceName(p.key)] = amount
+		(*q)[resourceName(name)] = amount
 	}
 }
 
@@ -243,7 +269,7 @@ func (v *ExternalVolume) decodeNode(d *decoder, field string, n *yaml.Node) {
 		d.fail(field, n, "", "expected name:mountpath or name:subpath:mountpath, got %q", text)
 		return
 	}
-	if !dnsLabel.MatchString(parts[0]) {
+	if len(validation.IsDNS1123Subdomain(parts[0])) > 0 {
 		d.fail(field, n, "", "%q is not a name of a claim", parts[0])
 		return
 	}

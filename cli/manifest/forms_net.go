@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"okteto/internal/contract"
 )
@@ -66,12 +67,12 @@ func cutLast(s, separator string) (before, after string, found bool) {
 
 // localPath makes a path of the laptop absolute, from the manifest's folder.
 func (d *decoder) localPath(text string) string {
-	if text == "~" || strings.HasPrefix(text, "~/") {
+	text = filepath.FromSlash(text)
+	if text == "~" || strings.HasPrefix(text, "~"+string(filepath.Separator)) {
 		if home := d.env.home(); home != "" {
 			text = filepath.Join(home, text[1:])
 		}
 	}
-	text = filepath.FromSlash(text)
 	if filepath.IsAbs(text) {
 		return filepath.Clean(text)
 	}
@@ -107,8 +108,12 @@ func (s *Secret) decodeNode(d *decoder, field string, n *yaml.Node) {
 		return
 	}
 	s.LocalPath, s.RemotePath = d.localPath(local), d.remotePath(field, n, remote)
-	if base := path.Base(s.RemotePath); reservedSecret(base) {
+	base := path.Base(s.RemotePath)
+	switch {
+	case reservedSecret(base):
 		d.fail(field, n, "choose another file name", "%s is a file name that okteto itself uses", base)
+	case s.RemotePath != "" && len(validation.IsConfigMapKey(contract.SecretItemPrefix+base)) > 0:
+		d.fail(field, n, "letters, digits, dashes, dots and underscores", "%q cannot be the file name of a secret", base)
 	}
 }
 

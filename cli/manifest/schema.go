@@ -100,6 +100,8 @@ func (g *schemaGenerator) forms(t reflect.Type) (any, bool) {
 	switch t {
 	case reflect.TypeFor[Command](), reflect.TypeFor[StringList]():
 		return object("oneOf", []any{scalar, texts}), true
+	case reflect.TypeFor[Kind]():
+		return object("enum", []string{"Deployment", "StatefulSet", "deployment", "statefulset"}), true
 	case reflect.TypeFor[Environment]():
 		return object("oneOf", []any{texts, object("type", "object", "additionalProperties", object("type", []string{"string", "number", "boolean", "null"}))}), true
 	case reflect.TypeFor[ResourceList]():

@@ -11,6 +11,9 @@ import (
 // way to tell it. It only decides what is shown.
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
+// unknownAnchor finds the name in a message that comes without a line.
+var unknownAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.+)' referenced$`)
+
 // syntaxIssue says where the YAML itself is wrong. A tab in the indentation is
 // the most frequent reason, and the library's words for it help nobody.
 func (d *decoder) syntaxIssue(content []byte, err error) Issue {
@@ -21,6 +24,17 @@ func (d *decoder) syntaxIssue(content []byte, err error) Issue {
 			return Issue{
 				Path: d.path, Line: i + 1, Column: tab + 1,
 				Message: "a tab in the indentation", Hint: "YAML is indented with spaces",
+			}
+		}
+	}
+	if found := unknownAnchor.FindStringSubmatch(err.Error()); found != nil {
+		reference := regexp.MustCompile(`\*` + regexp.QuoteMeta(found[1]) + `([\s,}\]]|$)`)
+		for i, line := range lines {
+			if at := reference.FindIndex(line); at != nil {
+				return Issue{
+					Path: d.path, Line: i + 1, Column: at[0] + 1, Message: strings.TrimPrefix(err.Error(), "yaml: "),
+					Hint: "define it above, as &" + found[1] + "; a text that begins with * is written in quotes",
+				}
 			}
 		}
 	}

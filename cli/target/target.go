@@ -70,6 +70,16 @@ func (t *Target) State() (*state.Env, error) {
 	return state.Locate(t.Client.Namespace, t.Dev.Name)
 }
 
+// fileOf names a file that a manifest consists of: itself, or its .env.
+func fileOf(path string) string {
+	name := filepath.Base(path)
+	switch filepath.Ext(name) {
+	case ".yml", ".yaml":
+		return "the manifest " + name
+	}
+	return name
+}
+
 // Explain turns an error of the manifest into a problem.
 func Explain(err error, file string) error {
 	var invalid *manifest.Error
@@ -81,7 +91,7 @@ func Explain(err error, file string) error {
 			path = invalid.Issues[0].Path
 		}
 		return &ui.Problem{
-			Summary: fmt.Sprintf("the manifest %s is not valid", filepath.Base(path)),
+			Summary: fmt.Sprintf("%s is not valid", fileOf(path)),
 			Detail:  invalid.Error(),
 			Hint:    "correct it, then check it with: okteto validate",
 			Cause:   err,
