@@ -114,13 +114,17 @@ func heldStdout(tb testing.TB, s *sshkit.Server) {
 	m := mark()
 	killMarked(tb, m)
 	cmd := s.SSH("pod", "sleep "+m+" & echo hi; exit 5")
-	if s.OpenSSH {
-		cmd.WaitDelay = 0
-		time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+	var out strings.Builder
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
 	}
-	r := sshkit.Run(tb, cmd)
-	want(tb, "output", r.Stdout, "hi\n")
-	want(tb, "status", r.Code, 5)
+	if s.OpenSSH {
+		defer time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
+	}
+	_ = cmd.Wait()
+	want(tb, "output", out.String(), "hi\n")
+	want(tb, "status", cmd.ProcessState.ExitCode(), 5)
 	sshkit.Await(tb, "the child lives", func() bool { return alive(m) })
 }
 
