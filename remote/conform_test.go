@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"okteto/internal/goenv"
 	"okteto/internal/testkit/sshkit"
 )
 
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	if os.Getenv(serverEnv) != "" {
+		goenv.Shed()
 		_ = os.Unsetenv(serverEnv)
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 		code := run(ctx, os.Args, os.Getenv, os.Stdout, os.Stderr)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"okteto/internal/contract"
+	"okteto/internal/goenv"
 	"okteto/remote/sshd"
 )
 
@@ -83,6 +84,7 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 		return o, errDone
 	}
 	o.Subsystems = subsystems()
+	o.Environ = goenv.Environ()
 	o.AcceptEnv = strings.FieldsFunc(*acceptEnv, func(r rune) bool { return r == ',' || r == ' ' })
 	level := slog.LevelInfo
 	if *verbose {

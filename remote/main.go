@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"okteto/internal/goenv"
 	"okteto/internal/threads"
 	"okteto/remote/files"
 )
 
 func main() {
+	goenv.Shed()
 	if filepath.Base(os.Args[0]) == "scp" {
 		// Sessions run this program under this name where the image has no scp.
 		os.Exit(files.SCP(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

@@ -177,6 +177,23 @@ func TestLogTellsWhoButNotWhat(t *testing.T) {
 	want(t, "failures counted", metric(t, s, `okteto_remote_auth_failures_total{reason="key"}`), "1")
 }
 
+// TestGoSettingsAreTheProgramsOwn shows that variables which the container has for a
+// Go program reach sessions, and do nothing to the server, nor to its scp.
+func TestGoSettingsAreTheProgramsOwn(t *testing.T) {
+	oursOnly(t)
+	settings := []string{"GOGC=off", "GODEBUG=gctrace=1", "GOMAXPROCS=7", "GOMEMLIMIT=1MiB", "GOTRACEBACK=crash"}
+	s := startOurs(t, settings...)
+	out := s.Exec(t, "", "env").Stdout
+	for _, kv := range settings {
+		want(t, kv, strings.Count("\n"+out, "\n"+kv+"\n"), 1)
+	}
+	want(t, "held", strings.Contains(out, "OKTETO_HELD"), false)
+	want(t, "output", len(s.Exec(t, "", "head -c 20000000 /dev/zero").Stdout), 20_000_000)
+	want(t, "GOGC", metric(t, s, "go_gc_gogc_percent") != "-1", true)
+	_, log, _ := strings.Cut(read(t, s.Log), "msg=listening") // Go itself may have written before
+	want(t, "traces in the log", strings.Contains(log, "\ngc "), false)
+}
+
 // TestMetricsStartAtZero shows that dashboards see zero rather than nothing.
 func TestMetricsStartAtZero(t *testing.T) {
 	oursOnly(t)

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 
 	"okteto/bin-image/clean/sweep"
+	"okteto/internal/goenv"
 )
 
 func main() {
+	goenv.Shed()
 	if len(os.Args) > 1 {
 		// Whoever asks for help does not ask for everything to be ended.
 		fmt.Fprintln(os.Stderr, "usage: clean (no arguments): ends what an earlier `okteto up` has left running in this dev container")

@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
-	"okteto/bin-image/supervisor/cgroup"
+	"okteto/internal/cgroup"
 	"okteto/internal/contract"
 	"okteto/internal/engine"
 )

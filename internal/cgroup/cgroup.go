@@ -17,8 +17,8 @@ import (
 
 // Memory is the memory controller of one control group.
 type Memory struct {
-	dir string
-	v2  bool
+	dir, top string // the group's directory, and that of the outermost one in sight
+	v2       bool
 }
 
 // Self finds the memory controller of this process. The error satisfies
@@ -44,10 +44,10 @@ func find(membership, mount string) (*Memory, error) {
 		}
 		switch {
 		case parts[0] == "0" && parts[1] == "":
-			candidates = append(candidates, Memory{filepath.Join(mount, parts[2]), true}, Memory{mount, true})
+			candidates = append(candidates, Memory{filepath.Join(mount, parts[2]), mount, true}, Memory{mount, mount, true})
 		case hasController(parts[1], "memory"):
 			v1 := filepath.Join(mount, "memory")
-			candidates = append(candidates, Memory{filepath.Join(v1, parts[2]), false}, Memory{v1, false})
+			candidates = append(candidates, Memory{filepath.Join(v1, parts[2]), v1, false}, Memory{v1, v1, false})
 		}
 	}
 	if err := scan.Err(); err != nil {
@@ -97,21 +97,34 @@ func (m *Memory) OOMKills() (uint64, error) {
 // Usage is the memory in use, in bytes.
 func (m *Memory) Usage() (uint64, error) {
 	if m.v2 {
-		return m.number("memory.current")
+		return number(m.dir, "memory.current")
 	}
-	return m.number("memory.usage_in_bytes")
+	return number(m.dir, "memory.usage_in_bytes")
 }
 
 // ErrNoLimit is returned by Limit where the group has none.
 var ErrNoLimit = errors.New("no memory limit")
 
-// Limit is the most memory the group may use, in bytes, or ErrNoLimit.
+// Limit is the most memory the group may use, in bytes, or ErrNoLimit. The groups
+// around it count: a group has no more than the one that it is in.
 func (m *Memory) Limit() (uint64, error) {
 	name := "memory.limit_in_bytes"
 	if m.v2 {
 		name = "memory.max"
 	}
-	n, err := m.number(name)
+	limit, err := limitIn(m.dir, name)
+	for dir := m.dir; dir != m.top && dir != "/" && dir != "."; {
+		dir = filepath.Dir(dir)
+		// The outermost group of version 2 has no such file.
+		if outer, outerErr := limitIn(dir, name); outerErr == nil && (errors.Is(err, ErrNoLimit) || err == nil && outer < limit) {
+			limit, err = outer, nil
+		}
+	}
+	return limit, err
+}
+
+func limitIn(dir, name string) (uint64, error) {
+	n, err := number(dir, name)
 	// Version 1 says "no limit" with the largest multiple of the page size.
 	if err == nil && n > 1<<62 {
 		return 0, ErrNoLimit
@@ -119,8 +132,8 @@ func (m *Memory) Limit() (uint64, error) {
 	return n, err
 }
 
-func (m *Memory) number(name string) (uint64, error) {
-	b, err := os.ReadFile(filepath.Join(m.dir, name))
+func number(dir, name string) (uint64, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		return 0, err
 	}

@@ -46,6 +46,23 @@ func TestVersions(t *testing.T) {
 			kills: 1, usage: 7, limit: 2048,
 		},
 		{
+			name: "v2, a group within one that has less", membership: "0::/pod/c1/nested\n",
+			files: map[string]string{
+				"pod/c1/nested/memory.events": "oom_kill 0\n", "pod/c1/nested/memory.current": "7", "pod/c1/nested/memory.max": "max\n",
+				"pod/c1/memory.max": "4096\n", "pod/memory.max": "2048\n",
+			},
+			usage: 7, limit: 2048,
+		},
+		{
+			name: "v1, a group within one that has more", membership: "3:memory:/c1/nested\n",
+			files: map[string]string{
+				"memory/c1/nested/memory.oom_control": "oom_kill 0\n", "memory/c1/nested/memory.usage_in_bytes": "7",
+				"memory/c1/nested/memory.limit_in_bytes": "1024\n", "memory/c1/memory.limit_in_bytes": "4096\n",
+				"memory/memory.limit_in_bytes": "9223372036854771712\n",
+			},
+			usage: 7, limit: 1024,
+		},
+		{
 			name: "v1, the path is the host's", membership: "9:pids:/a\n8:cpu,memory:/docker/c1\n0::/x\n",
 			files: map[string]string{
 				"memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n", "memory/memory.usage_in_bytes": "9\n",

@@ -2,7 +2,6 @@ package session
 
 import (
 	"net"
-	"os"
 	"slices"
 	"strings"
 
@@ -45,7 +44,7 @@ func matchEnv(patterns []string, name string) bool {
 // environment builds what the session's program sees: the pod's environment,
 // who and where it is, and the client's variables last.
 func (x *exchange) environment(acct account, sh shell, tty string) []string {
-	env := newEnvSet(os.Environ())
+	env := newEnvSet(x.srv.opts.Environ)
 	for _, name := range []string{"SSH_AUTH_SOCK", "SSH_TTY", "SSH_CONNECTION", "SSH_CLIENT"} {
 		env.unset(name)
 	}

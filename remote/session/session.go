@@ -37,6 +37,9 @@ type Subsystem func(ctx context.Context, rw io.ReadWriter) error
 type Options struct {
 	// WorkDir is where commands and shells start; empty means the server's own.
 	WorkDir string
+	// Environ is what sessions inherit, as os.Environ has it; nil for the server's
+	// own.
+	Environ []string
 	// Busybox is the shell of last resort and AppletDirs are where links to
 	// its applets may be kept, the first writable one is used.
 	Busybox    string
@@ -95,6 +98,9 @@ type Server struct {
 
 // New returns a server of sessions.
 func New(opts Options) *Server {
+	if opts.Environ == nil {
+		opts.Environ = os.Environ()
+	}
 	s := &Server{opts: opts, procs: make(map[*process]struct{}), files: make(map[*os.File]struct{})}
 	s.shells = &shellFinder{busybox: opts.Busybox, dirs: opts.AppletDirs}
 	s.terminals = newTerminals(opts)

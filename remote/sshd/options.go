@@ -54,6 +54,8 @@ type Options struct {
 
 	// WorkDir of sessions and sftp.
 	WorkDir string
+	// Environ is what sessions inherit; nil for the server's own environment.
+	Environ []string
 	// AcceptEnv are variables clients may set, besides the default ones.
 	AcceptEnv []string
 	// LoginShell makes interactive shells login shells.

@@ -103,7 +103,7 @@ func (s *Server) sessionOptions() session.Options {
 		self = "/proc/self/exe"
 	}
 	return session.Options{
-		WorkDir: o.WorkDir, Busybox: o.Busybox, AppletDirs: appletDirs(o),
+		WorkDir: o.WorkDir, Environ: o.Environ, Busybox: o.Busybox, AppletDirs: appletDirs(o),
 		AcceptEnv:  append(session.DefaultAcceptEnv(), o.AcceptEnv...),
 		LoginShell: o.LoginShell, Subsystems: subsystems, Self: self,
 		Silence:       time.Second,

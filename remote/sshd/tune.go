@@ -2,7 +2,7 @@ package sshd
 
 import (
 	"context"
-	"os"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"okteto/internal/cgroup"
 )
 
 const (
@@ -20,10 +22,13 @@ const (
 	quietTime = 10 * time.Second
 	// The garbage collector's settings. A packet is 32 KiB of garbage:
 	// collecting seldom makes transfers a quarter faster. The limit keeps
-	// memory in bounds all the same.
+	// memory in bounds all the same: a share, one in so many, of what the container
+	// has, which is the developer's.
 	quietGC     = 100
 	busyGC      = 800
-	memoryLimit = 128 << 20
+	memoryShare = 8
+	leastMemory = 24 << 20
+	mostMemory  = 128 << 20
 	// wideBytes in an interval, or calm of a processor's time, are more than
 	// keystrokes: they want more processors.
 	wideBytes = 256 << 10
@@ -39,7 +44,6 @@ const (
 // here makes or takes. On two, an upload is a fifth faster with one than with both.
 type load struct {
 	moved atomic.Int64 // bytes in this interval
-	fixed bool         // the environment says how many processors to use
 
 	narrow atomic.Bool
 	mu     sync.Mutex // protects narrow's changes
@@ -47,7 +51,7 @@ type load struct {
 }
 
 func newLoad() *load {
-	return &load{fixed: os.Getenv("GOMAXPROCS") != "", all: runtime.GOMAXPROCS(0)}
+	return &load{all: runtime.GOMAXPROCS(0)}
 }
 
 // add counts bytes carried. What begins in earnest does not wait for the next
@@ -70,7 +74,7 @@ func (l *load) widen() {
 func (l *load) narrowDown() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.narrow.Load() && !l.fixed {
+	if !l.narrow.Load() {
 		runtime.GOMAXPROCS(1)
 		l.narrow.Store(true)
 	}
@@ -80,10 +84,8 @@ func (l *load) narrowDown() {
 // memory, which is traded for speed while there are bulk transfers and given back
 // afterwards.
 func (l *load) tune(ctx context.Context) {
-	debug.SetMemoryLimit(memoryLimit)
-	if !l.fixed {
-		defer runtime.GOMAXPROCS(l.all)
-	}
+	debug.SetMemoryLimit(memoryLimit(containerMemory()))
+	defer runtime.GOMAXPROCS(l.all)
 	l.narrowDown()
 	t := time.NewTicker(tuneInterval)
 	defer t.Stop()
@@ -108,6 +110,7 @@ func (l *load) tune(ctx context.Context) {
 			since, dirty = time.Now(), true
 			if !busy {
 				busy = true
+				debug.SetMemoryLimit(memoryLimit(containerMemory())) // may have changed
 				debug.SetGCPercent(busyGC)
 			}
 		case moved > 0 && !busy:
@@ -118,6 +121,24 @@ func (l *load) tune(ctx context.Context) {
 			debug.FreeOSMemory()
 		}
 	}
+}
+
+// memoryLimit is how much memory the server may keep in a container of so much.
+func memoryLimit(container uint64) int64 {
+	return int64(min(max(container/memoryShare, leastMemory), mostMemory))
+}
+
+// containerMemory is the limit of the container; a very big one if there is none.
+func containerMemory() uint64 {
+	group, err := cgroup.Self()
+	if err != nil {
+		return math.MaxUint64
+	}
+	limit, err := group.Limit()
+	if err != nil {
+		return math.MaxUint64
+	}
+	return limit
 }
 
 // processorTime that this process has used.

@@ -2,6 +2,7 @@ package sshd
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -21,7 +22,6 @@ func awaitProcessors(t *testing.T, what string, want int) {
 func TestProcessorsFollowTheLoad(t *testing.T) {
 	before := runtime.GOMAXPROCS(4)
 	defer runtime.GOMAXPROCS(before)
-	t.Setenv("GOMAXPROCS", "")
 	l := newLoad()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -41,11 +41,13 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 	awaitProcessors(t, "quiet again", 1)
 }
 
-func TestProcessorsOfTheEnvironmentStay(t *testing.T) {
-	t.Setenv("GOMAXPROCS", "7")
-	before := runtime.GOMAXPROCS(0)
-	newLoad().narrowDown()
-	if got := runtime.GOMAXPROCS(0); got != before {
-		t.Errorf("%d processors, want %d", got, before)
+func TestMemoryLimit(t *testing.T) {
+	const mib = 1 << 20
+	for container, want := range map[uint64]int64{
+		32 * mib: 24 * mib, 256 * mib: 32 * mib, 512 * mib: 64 * mib, 1024 * mib: 128 * mib, math.MaxUint64: 128 * mib,
+	} {
+		if got := memoryLimit(container); got != want {
+			t.Errorf("in a container of %d MiB: %d MiB, want %d", container/mib, got/mib, want/mib)
+		}
 	}
 }

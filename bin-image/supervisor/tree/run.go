@@ -12,7 +12,6 @@ import (
 
 	"github.com/thejerf/suture/v4"
 
-	"okteto/bin-image/supervisor/cgroup"
 	"okteto/bin-image/supervisor/child"
 	"okteto/bin-image/supervisor/health"
 	"okteto/bin-image/supervisor/logbuffer"
@@ -20,6 +19,7 @@ import (
 	"okteto/bin-image/supervisor/service"
 	"okteto/bin-image/supervisor/syncapi"
 	"okteto/bin-image/supervisor/syncstat"
+	"okteto/internal/cgroup"
 	"okteto/internal/contract"
 )
 
