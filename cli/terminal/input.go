@@ -5,9 +5,6 @@ import (
 	"sync"
 )
 
-// maxPending bounds what is kept of what was typed without a connection.
-const maxPending = 16 << 10
-
 const (
 	ctrlC = 0x03
 	// escape at the start of a line begins a command to this program, as in
@@ -19,6 +16,7 @@ const (
 type input struct {
 	from    io.Reader
 	escapes bool // the input is a terminal in raw mode
+	named   bool // the pod's terminal is a named one: what is lost on the way is sent again
 
 	once     sync.Once
 	mu       sync.Mutex // protects the following
@@ -26,8 +24,7 @@ type input struct {
 	attached *sync.Cond
 	closed   bool
 	ended    bool // from has ended
-	// pending is what was typed while nothing was attached.
-	pending []byte
+	typed    history
 	// left is closed when the user leaves: by ~., or by Ctrl-C while there is
 	// no connection that it could be sent over.
 	left chan struct{}
@@ -41,21 +38,29 @@ func newInput(from io.Reader) *input {
 	return i
 }
 
-// attach makes to the destination, and starts reading.
-func (i *input) attach(to io.WriteCloser) {
+// attach makes to the destination, and starts reading. had is how many bytes the
+// program has been given on the connections before, negative for a new program. It
+// returns how many bytes are lost since they are not kept any more.
+func (i *input) attach(to io.WriteCloser, had int64) (missing int64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.to = to
-	if len(i.pending) > 0 {
-		_, _ = to.Write(i.pending) // far less than a channel's window
-		i.pending = nil
+	var p []byte
+	if had < 0 {
+		p = i.typed.begin()
+	} else {
+		p, missing = i.typed.resume(had)
+	}
+	if len(p) > 0 {
+		_, _ = to.Write(p) // less than a channel's window
 	}
 	if i.ended || i.from == nil {
 		_ = to.Close()
-		return
+		return missing
 	}
 	i.attached.Broadcast()
 	i.once.Do(func() { go i.pump() })
+	return missing
 }
 
 // detach takes the destination away. What comes waits for the next one.
@@ -106,8 +111,8 @@ func (i *input) deliver(p []byte) bool {
 	i.mu.Lock()
 	if i.escapes {
 		p = i.filter(p)
-		if i.to == nil && len(i.pending)+len(p) <= maxPending {
-			i.pending = append(i.pending, p...)
+		if i.to == nil && i.typed.pending()+len(p) <= maxPending {
+			i.typed.add(p)
 		}
 	} else {
 		// Nothing typed: bytes of a pipe wait for their destination.
@@ -116,6 +121,10 @@ func (i *input) deliver(p []byte) bool {
 		}
 	}
 	to, closed := i.to, i.closed
+	if to != nil && i.named {
+		i.typed.add(p)
+		i.typed.sent = i.typed.end
+	}
 	i.mu.Unlock()
 	if closed {
 		return false
@@ -124,7 +133,7 @@ func (i *input) deliver(p []byte) bool {
 		if _, err := to.Write(p); err != nil {
 			// A command that reads no more is no failure. A terminal's next
 			// session wants what comes after.
-			return i.escapes
+			return i.escapes || i.named
 		}
 	}
 	return true

@@ -72,14 +72,14 @@ func TestWhatIsTypedWithoutAConnectionArrivesLater(t *testing.T) {
 	i.escapes = true
 	i.deliver([]byte("ls\r"))
 	to := &sink{}
-	i.attach(to)
+	i.attach(to, -1)
 	if to.String() != "ls\r" {
 		t.Errorf("arrived: %q", to)
 	}
 	i.detach()
 	i.deliver(bytes.Repeat([]byte("x"), maxPending+1))
 	again := &sink{}
-	i.attach(again)
+	i.attach(again, -1)
 	if again.Len() > maxPending {
 		t.Errorf("%d bytes were kept", again.Len())
 	}
@@ -89,12 +89,12 @@ func TestAPipesBytesWaitForTheNextSession(t *testing.T) {
 	from, writer := io.Pipe()
 	i := newInput(from)
 	first := &sink{}
-	i.attach(first)
+	i.attach(first, -1)
 	_, _ = writer.Write([]byte("one"))
 	i.detach()
 	go func() { _, _ = writer.Write([]byte("two")); _ = writer.Close() }()
 	second := &closeSink{closed: make(chan struct{})}
-	i.attach(second)
+	i.attach(second, -1)
 	<-second.closed
 	if first.String()+second.String() != "onetwo" {
 		t.Errorf("%q and %q arrived", first.String(), second.String())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -130,7 +131,15 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 	}
 	ended := make(chan struct{})
 	defer close(ended)
-	r.input.attach(stdin)
+	had := int64(-1)
+	if again {
+		if had, err = r.typed(client); err != nil {
+			return 0, r.failure(client, err)
+		}
+	}
+	if missing := r.input.attach(stdin, had); missing > 0 {
+		r.say(fmt.Sprintf("%d bytes of input were lost with the connection", missing))
+	}
 	defer r.input.detach()
 	go r.watchSize(session, ended)
 	code, err := r.wait(ctx, client, session)
@@ -138,6 +147,20 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 		return 0, ErrGone
 	}
 	return code, err
+}
+
+// typed asks the pod how much of the input the terminal's program has been given; -1
+// if that is not known, or if it is a new program.
+func (r *run) typed(client *tunnel.Client) (int64, error) {
+	ok, reply, err := client.SendRequest(contract.TypedRequest, true, ssh.Marshal(struct{ Terminal, Client string }{r.ID, r.name}))
+	if err != nil {
+		return 0, fmt.Errorf("ask what the terminal has been given: %w", err)
+	}
+	var msg struct{ Bytes uint64 }
+	if !ok || ssh.Unmarshal(reply, &msg) != nil || msg.Bytes > math.MaxInt64 {
+		return -1, nil
+	}
+	return int64(msg.Bytes), nil
 }
 
 // goneCommand runs when a terminal is asked for again that does not exist any more.

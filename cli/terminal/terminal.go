@@ -112,6 +112,7 @@ func Run(ctx context.Context, o Options) (int, error) {
 		defer restore()
 	}
 	defer r.input.close()
+	r.input.named = o.ID != ""
 	for again := false; ; again = true {
 		code, err := r.once(ctx, again)
 		if !errors.Is(err, ErrLost) || errors.Is(err, ErrGone) || o.ID == "" {

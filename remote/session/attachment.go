@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,7 +84,10 @@ func (attached) stopOutput() {} // a terminal has no output to close alone
 // attachment is the connected client of a terminal. Its output goes through a
 // queue, so that a client whose connection is stalled can be replaced.
 type attachment struct {
-	ch    ssh.Channel
+	ch ssh.Channel
+	// conn is the connection that it is on, client how it names itself.
+	conn, client string
+
 	queue chan []byte
 	// over is closed when the terminal has no more to say to this client.
 	over chan struct{}
@@ -93,8 +97,8 @@ type attachment struct {
 	until time.Time
 }
 
-func newAttachment(ch ssh.Channel) *attachment {
-	return &attachment{ch: ch, queue: make(chan []byte, 4), over: make(chan struct{})}
+func newAttachment(x *exchange) *attachment {
+	return &attachment{ch: x.ch, conn: x.client.ID, client: x.reader.name, queue: make(chan []byte, 4), over: make(chan struct{})}
 }
 
 func (a *attachment) end() { a.once.Do(func() { close(a.over) }) }
@@ -140,18 +144,37 @@ type typist struct {
 func (y typist) Write(p []byte) (int, error) {
 	y.t.typing.Lock()
 	defer y.t.typing.Unlock()
-	y.t.begin(y.a)
-	defer y.t.begin(nil)
-	return y.out.Write(p)
+	if !y.t.begin(y.a) {
+		return 0, net.ErrClosed
+	}
+	n, err := y.out.Write(p)
+	y.t.wrote(y.a, n)
+	return n, err
 }
 
-// begin makes a the client whose input is being written; nil when it has been.
-func (t *terminal) begin(a *attachment) {
+// begin makes a the client whose input is being written, if it still may.
+func (t *terminal) begin(a *attachment) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	limited := t.writer != nil && !t.writer.until.IsZero()
+	if !t.takes(a) {
+		return false
+	}
 	t.writer = a
-	if a != nil && !a.until.IsZero() || limited {
+	if !a.until.IsZero() {
+		t.setInputDeadline()
+	}
+	return true
+}
+
+// wrote is called when n bytes of a's input have been written.
+func (t *terminal) wrote(a *attachment, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a.client == t.typed.name {
+		t.typed.bytes += int64(n)
+	}
+	t.writer = nil
+	if !a.until.IsZero() {
 		t.setInputDeadline()
 	}
 }

@@ -20,7 +20,8 @@ import (
 // output it has had. When it comes back the output goes on from there. Whoever
 // else asks for the terminal gets the recent output, and only of a program that
 // is running and that nobody has told to end: the result of such a program is
-// its own client's, and a new client gets a new program.
+// its own client's, and a new client gets a new program. How much of its input the
+// program has had a client asks when it has come back, see typed.go.
 //
 // On a reattach the server replays, sets the client's size and makes the
 // foreground program redraw. The command of a reattaching session is ignored.
@@ -42,6 +43,7 @@ type terminal struct {
 	client   *attachment
 	writer   *attachment // whose input is being written
 	reader   reader      // of the last client
+	typed    typed
 	detached time.Time
 	expiry   *time.Timer
 	drained  bool // all output is in recent

@@ -50,7 +50,8 @@ func (x *exchange) startTerminal(isShell bool, text string) (bool, error) {
 		set.byKey[key] = t
 		x.srv.hold(p.master)
 	}
-	a := newAttachment(x.ch)
+	t.attaches(x.reader, x.client.ID, found)
+	a := newAttachment(x)
 	x.target = attached{t, a}
 	x.wg.Add(1)
 	x.ready = func() {

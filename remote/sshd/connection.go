@@ -170,6 +170,8 @@ func (c *connection) request(req *ssh.Request) (bool, []byte) {
 	case "no-more-sessions@openssh.com":
 		c.sealOnce.Do(func() { close(c.seal) })
 		return true, nil
+	case contract.TypedRequest:
+		return c.srv.sessions.Typed(session.Client{ID: c.id, Key: c.key}, req.Payload)
 	case proveRequest:
 		proofs, err := proveHostKeys(c.srv.hostKey, c.ssh.Conn, req.Payload)
 		if err != nil {

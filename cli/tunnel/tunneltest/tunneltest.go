@@ -162,7 +162,7 @@ func (s *Server) Cut() {
 	s.mu.Unlock()
 	for h := range conns {
 		_ = h.Conn.(*net.TCPConn).SetLinger(0)
-		_ = h.Conn.Close()
+		_ = h.Close()
 	}
 }
 
