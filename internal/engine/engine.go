@@ -168,7 +168,7 @@ func (e *Engine) assemble() error {
 	if e.link, err = newLink(&e.cfg, e.wrapper, e.model, e.pumps, keyGen); err != nil {
 		return err
 	}
-	e.link.promote = newPromoter(e.model, e.log)
+	e.link.promote, e.link.beforeUse = newPromoter(e.model, e.log), e.takeSeeded
 	e.metrics = newMetrics(e.cfg.Folders)
 	e.track = newTracker(e)
 	e.tree = suture.New("engine", svcutil.SpecWithDebugLogger(logger.DefaultLogger))

@@ -31,6 +31,8 @@ var libraryFacts = []struct{ file, pattern, why string }{
 	{"lib/versioner/util.go", `TimeFormat`, "the trash's names"},
 	{"lib/protocol/protocol.go", `PingSendInterval = 90 \* time\.Second`, "a dead line is noticed late unless the tunnel says so"},
 	{"lib/api/api.go", `bufsub, ok := s\.eventSubs\[mask\]`, "events of a type are buffered from the first request for it"},
+	{"lib/protocol/vector.go", `// Value is missing on the b side
+	+if av\.Value > 0 \{`, "a version of zero changes is older than any, see oldest"},
 	{"lib/config/folderconfiguration.go", `maxConcurrentWritesLimit   = 64`, "the number of concurrent writes is taken as it is"},
 }
 

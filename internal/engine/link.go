@@ -47,6 +47,8 @@ type link struct {
 	log     *slog.Logger
 
 	onConnect func()
+	// beforeUse is called with each connection that is to be given to the model.
+	beforeUse func(context.Context)
 	listener  net.Listener // nil: only dial
 
 	mu sync.Mutex
@@ -201,6 +203,7 @@ func (l *link) greet(ctx context.Context, conn *tls.Conn, want protocol.DeviceID
 		return id, errors.Join(err, ctx.Err())
 	}
 	l.replace(id)
+	l.beforeUse(ctx)
 	device, _ := l.cfg.Device(id)
 	info := &connInfo{Conn: conn, kind: kind, since: time.Now().Truncate(time.Second), id: fmt.Sprintf("%x-%x", min(hello.sent, hello.received), max(hello.sent, hello.received))}
 	shim := &pumpedModel{Model: l.model}

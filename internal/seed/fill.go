@@ -70,7 +70,7 @@ func (r *receiver) feed(ctx context.Context, missing []uint32, w *fileWriter, jo
 		if err != nil {
 			return err
 		}
-		if err := r.file(e, big, w, jobs); err != nil {
+		if err := r.file(&r.entries[i], big, w, jobs); err != nil {
 			return err
 		}
 	}
@@ -158,8 +158,9 @@ func (r *receiver) finishDirs(missing []uint32) {
 }
 
 // file reads one file from the stream and has it written. A big one may be
-// there in part.
-func (r *receiver) file(e entry, big *bigFile, w *fileWriter, jobs chan<- job) error {
+// there in part. The item gets the time and mode that the file had when it was read.
+func (r *receiver) file(item *entry, big *bigFile, w *fileWriter, jobs chan<- job) error {
+	e := *item
 	parentErr := r.parent(e.Path)
 	var content []byte
 	for {
@@ -198,6 +199,7 @@ func (r *receiver) file(e entry, big *bigFile, w *fileWriter, jobs chan<- job) e
 		return nil
 	}
 	e.Time, e.Mode = modified, mode
+	item.Time, item.Mode = modified, mode
 	switch {
 	case parentErr != nil:
 		big.discard()
@@ -206,6 +208,7 @@ func (r *receiver) file(e entry, big *bigFile, w *fileWriter, jobs chan<- job) e
 		jobs <- job{entry: e, big: big}
 	default:
 		e.Size = int64(len(content))
+		item.Size = e.Size
 		jobs <- job{entry: e, content: content}
 	}
 	return nil

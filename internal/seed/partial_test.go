@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"okteto/internal/seeded"
 )
 
 const largeSize = 32 << 20
@@ -71,7 +73,7 @@ func temporaries(t *testing.T, root string) []string {
 	t.Helper()
 	var found []string
 	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-		if err == nil && isTemporary(d.Name()) && d.Name() != unfinished {
+		if err == nil && isTemporary(d.Name()) && d.Name() != unfinished && d.Name() != seeded.Name {
 			found = append(found, path)
 		}
 		return err

@@ -55,6 +55,7 @@ type receiver struct {
 	trash   *trash
 	dirs    map[string]bool // directories that are known to be ones
 	fresh   bool            // the root was empty
+	seeds   bool            // files are added, and replaced if the laptop's win
 
 	replaced atomic.Int64
 	token    string
@@ -87,6 +88,7 @@ func (r *receiver) run(ctx context.Context) error {
 		return err
 	}
 	r.unmark()
+	r.tell()
 	return r.send(r.outcome)
 }
 
@@ -132,7 +134,7 @@ func (r *receiver) compare(ctx context.Context) (answer, error) {
 	if a.Extra, err = r.extras(ctx, known); err != nil {
 		return a, err
 	}
-	if !r.spec.LocalWins && !r.mayFill() {
+	if r.seeds = r.spec.LocalWins || r.mayFill(); !r.seeds {
 		_, err := r.takePartials(ctx, nil)
 		return a, err
 	}
