@@ -97,14 +97,14 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 	}
 	session, err := client.NewSession()
 	if err != nil {
-		return 0, r.failure(client, fmt.Errorf("open session: %w", err))
+		return 0, r.failure(ctx, client, fmt.Errorf("open session: %w", err))
 	}
 	defer session.Close()
 	if r.AgentSocket != "" {
 		r.forwardAgent(client, session)
 	}
 	if err := r.prepare(session); err != nil {
-		return 0, r.failure(client, err)
+		return 0, r.failure(ctx, client, err)
 	}
 	stdin, err := session.StdinPipe()
 	if err != nil {
@@ -121,7 +121,7 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 		err = session.Start(r.Command)
 	}
 	if err != nil {
-		return 0, r.failure(client, fmt.Errorf("start command: %w", err))
+		return 0, r.failure(ctx, client, fmt.Errorf("start command: %w", err))
 	}
 	if r.Started != nil {
 		r.Started(again)
@@ -134,7 +134,7 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 	had := int64(-1)
 	if again {
 		if had, err = r.typed(client); err != nil {
-			return 0, r.failure(client, err)
+			return 0, r.failure(ctx, client, err)
 		}
 	}
 	if missing := r.input.attach(stdin, had); missing > 0 {
@@ -209,7 +209,7 @@ func (r *run) wait(ctx context.Context, client *tunnel.Client, session *ssh.Sess
 	for {
 		select {
 		case err := <-result:
-			return r.status(client, err)
+			return r.status(ctx, client, err)
 		case s := <-r.signals:
 			if told != nil { // asked twice: do not wait
 				return signalled + signalNumber(s), nil
@@ -234,7 +234,7 @@ func (r *run) wait(ctx context.Context, client *tunnel.Client, session *ssh.Sess
 
 // status is how a session ended: with an exit code, or without one because its
 // connection or its pod was ended.
-func (r *run) status(client *tunnel.Client, err error) (int, error) {
+func (r *run) status(ctx context.Context, client *tunnel.Client, err error) (int, error) {
 	var exit *ssh.ExitError
 	switch {
 	case err == nil:
@@ -242,26 +242,35 @@ func (r *run) status(client *tunnel.Client, err error) (int, error) {
 	case errors.As(err, &exit):
 		return exitStatus(exit), nil
 	}
-	return 0, r.failure(client, err)
+	return 0, r.failure(ctx, client, err)
 }
 
-// failure tells a lost connection from what the server refused.
-func (r *run) failure(client *tunnel.Client, err error) error {
+// failure tells a lost connection from what the server refused. The library's errors
+// do not tell, and the loss may be noticed late: so the server is asked for a sign of
+// life, to which the answer is one, or the end of the connection.
+func (r *run) failure(ctx context.Context, client *tunnel.Client, err error) error {
+	lost := fmt.Errorf("%w: %w", ErrLost, err)
 	var missing *ssh.ExitMissingError
+	if errors.As(err, &missing) {
+		return lost
+	}
+	asked := make(chan error, 1)
+	go func() { // ends with the answer or the connection
+		_, _, err := client.SendRequest(contract.PingRequest, true, nil)
+		asked <- err
+	}()
 	select {
 	case <-client.Done():
-		return fmt.Errorf("%w: %w", ErrLost, err)
-	case <-time.After(lossNotice):
-	}
-	if errors.As(err, &missing) {
-		return fmt.Errorf("%w: %w", ErrLost, err)
+		return lost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case pingErr := <-asked:
+		if pingErr != nil {
+			return lost
+		}
 	}
 	return err
 }
-
-// lossNotice is how long the loss of a connection may be noticed after the end of
-// a session on it.
-const lossNotice = 100 * time.Millisecond
 
 // watchSize passes on the local terminal's size.
 func (r *run) watchSize(session *ssh.Session, ended <-chan struct{}) {

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"okteto/cli/terminal"
 	"okteto/cli/tunnel"
 	"okteto/cli/tunnel/tunneltest"
@@ -132,6 +134,36 @@ func TestWithoutATerminalALostConnectionIsAnError(t *testing.T) {
 	})
 	if !errors.Is(r.err, terminal.ErrLost) {
 		t.Errorf("code %d, %v; want ErrLost", r.code, r.err)
+	}
+}
+
+// What the server refuses is told, also of a named terminal, and not tried for ever.
+func TestARefusalIsNoLostConnection(t *testing.T) {
+	server := tunneltest.Start(t)
+	link := server.Link(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
+	client, err := link.Interactive(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, _, err := client.SendRequest("no-more-sessions@openssh.com", true, nil); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	// The server serves what was asked for before first.
+	var refused *ssh.OpenChannelError
+	for !errors.As(err, &refused) {
+		var out buffer
+		_, err = terminal.Run(ctx, terminal.Options{
+			Connect: func(context.Context) (*tunnel.Client, error) { return client, nil },
+			Command: "true", TTY: true, ID: "terminal", Streams: ui.Streams{Out: &out, ErrOut: &out},
+		})
+		if ctx.Err() != nil {
+			t.Fatalf("not refused: %v", err)
+		}
+	}
+	if errors.Is(err, terminal.ErrLost) {
+		t.Errorf("the refusal is taken for a lost connection: %v", err)
 	}
 }
 
