@@ -23,6 +23,7 @@ type disk struct {
 	// specials that are not synchronized.
 	specials *specials
 	placed   *placed
+	given    *givenTimes
 	// known is what the database has of a file on this side.
 	known func(name string) (protocol.FileInfo, bool)
 }
@@ -31,7 +32,7 @@ type disk struct {
 // share. The library looks file systems up by their type, and never forgets one.
 func useDisk(f *config.FolderConfiguration, g *gate, known func(name string) (protocol.FileInfo, bool)) *disk {
 	// What the function holds is never freed, so its address is used once.
-	shared := &disk{gate: g, copies: newCopies(), specials: newSpecials(), placed: newPlaced(), known: known}
+	shared := &disk{gate: g, copies: newCopies(), specials: newSpecials(), placed: newPlaced(), given: newGivenTimes(), known: known}
 	kind := stfs.FilesystemType(fmt.Sprintf("okteto-%p", shared))
 	f.FilesystemType = config.FilesystemType(kind)
 	if f.Versioning.Type == trashType {
@@ -61,6 +62,7 @@ func (d *disk) Lstat(name string) (stfs.FileInfo, error) {
 	}
 	if err == nil {
 		d.specials.see(name, info)
+		info = d.given.correct(name, info)
 	}
 	return info, err
 }
