@@ -27,6 +27,8 @@ type run struct {
 	// again: it goes on from there.
 	name string
 	out  *counter
+	// program is the terminal's, as the pod numbers them.
+	program uint64
 }
 
 // raw puts the local terminal into raw mode, if the streams are one.
@@ -131,11 +133,10 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 	}
 	ended := make(chan struct{})
 	defer close(ended)
-	had := int64(-1)
-	if again {
-		if had, err = r.typed(client); err != nil {
-			return 0, r.failure(ctx, client, err)
-		}
+	had, err := r.typed(client)
+	if err != nil { // the connection is gone, so the session ends, and writes no more
+		_ = session.Wait()
+		return 0, r.failure(ctx, client, err)
 	}
 	if missing := r.input.attach(stdin, had); missing > 0 {
 		r.say(fmt.Sprintf("%d bytes of input were lost with the connection", missing))
@@ -150,14 +151,21 @@ func (r *run) once(ctx context.Context, again bool) (int, error) {
 }
 
 // typed asks the pod how much of the input the terminal's program has been given; -1
-// if that is not known, or if it is a new program.
+// if that is not known, or if it is another program than before.
 func (r *run) typed(client *tunnel.Client) (int64, error) {
+	if r.ID == "" {
+		return -1, nil
+	}
 	ok, reply, err := client.SendRequest(contract.TypedRequest, true, ssh.Marshal(struct{ Terminal, Client string }{r.ID, r.name}))
 	if err != nil {
 		return 0, fmt.Errorf("ask what the terminal has been given: %w", err)
 	}
-	var msg struct{ Bytes uint64 }
+	var msg struct{ Bytes, Program uint64 }
 	if !ok || ssh.Unmarshal(reply, &msg) != nil || msg.Bytes > math.MaxInt64 {
+		return -1, nil
+	}
+	if msg.Program != r.program {
+		r.program = msg.Program
 		return -1, nil
 	}
 	return int64(msg.Bytes), nil

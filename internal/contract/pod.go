@@ -118,10 +118,11 @@ const (
 	// (pkg/ssh/pool.go); both want a reply.
 	PingRequest      = "dev.okteto.com/ping"
 	KeepaliveRequest = "dev.okteto.com/keepalive"
-	// TypedRequest is a global request of a client that has attached again to a
+	// TypedRequest is a global request of a client that has attached to a
 	// terminal (EnvTerminalSeen): the terminal's name and the client's, as strings.
-	// The reply is how many bytes of its input the terminal's program has been given,
-	// a uint64; what it has not will be sent again. Ours.
+	// The reply, two uint64, is how many bytes of its input the terminal's program has
+	// been given, and a number that no other program has; what this one has not been
+	// given will be sent again. Ours.
 	TypedRequest = "dev.okteto.com/typed"
 	// SeedSubsystem receives the initial synchronization as one stream. Ours.
 	SeedSubsystem = "dev.okteto.com/seed"

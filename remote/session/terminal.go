@@ -35,6 +35,8 @@ type terminal struct {
 	set  *terminals
 	key  terminalKey
 	proc *process
+	// program is a number of its own, see typed.go.
+	program uint64
 
 	typing sync.Mutex // held while a client's input is written
 

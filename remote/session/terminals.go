@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -46,7 +47,7 @@ func (x *exchange) startTerminal(isShell bool, text string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		t = &terminal{set: set, key: key, proc: p, recent: ring{max: set.opts.TerminalBuffer}}
+		t = &terminal{set: set, key: key, proc: p, program: rand.Uint64(), recent: ring{max: set.opts.TerminalBuffer}}
 		set.byKey[key] = t
 		x.srv.hold(p.master)
 	}

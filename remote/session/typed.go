@@ -11,22 +11,28 @@ import (
 type typed struct {
 	name  string // of the client, as reader has it
 	bytes int64
-	// again is the connection on which the client attached again; it may ask.
-	again string
+	// asks is the connection on which the client has attached to a program that is
+	// new, or that it had: it may ask.
+	asks string
 	// from is the only connection whose input is taken; "" takes all.
 	from string
 }
 
-// attaches notes that a client asks for the terminal. again says that the terminal
+// attaches notes that a client asks for the terminal. found says that the terminal
 // was there before. The caller holds the terminals' mu.
-func (t *terminal) attaches(r reader, conn string, again bool) {
+func (t *terminal) attaches(r reader, conn string, found bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !again || r.name == "" || r.name != t.typed.name {
+	switch {
+	case r.name == "":
+		t.typed = typed{}
+	case !found:
+		t.typed = typed{name: r.name, asks: conn}
+	case r.name != t.typed.name: // what it typed before another one came is not known
 		t.typed = typed{name: r.name}
-		return
+	default:
+		t.typed.asks = conn
 	}
-	t.typed.again = conn
 }
 
 // takes reports whether a's input still goes to the program. The caller holds mu.
@@ -36,8 +42,9 @@ func (t *terminal) takes(a *attachment) bool {
 
 // Typed answers contract.TypedRequest: how many bytes of its input the program of a
 // terminal has been given, over all of the client's connections before this one. From
-// then on the program gets nothing more from those. It fails for a client that has
-// not attached again to a terminal that it had.
+// then on the program gets nothing more from those. With it comes the program's own
+// number, so that a client knows a new one. It fails for a client that has attached to
+// a terminal which another one had.
 func (s *Server) Typed(client Client, payload []byte) (ok bool, reply []byte) {
 	var msg struct{ Terminal, Client string }
 	if ssh.Unmarshal(payload, &msg) != nil || msg.Client == "" {
@@ -53,14 +60,14 @@ func (s *Server) Typed(client Client, payload []byte) (ok bool, reply []byte) {
 	if !ok {
 		return false, nil
 	}
-	return true, ssh.Marshal(struct{ Bytes uint64 }{uint64(n)})
+	return true, ssh.Marshal(struct{ Bytes, Program uint64 }{uint64(n), t.program})
 }
 
 // settle ends the input of the client's other connections and returns what of it the
 // program has had.
 func (t *terminal) settle(name, conn string) (int64, bool) {
 	t.mu.Lock()
-	if t.typed.name != name || t.typed.again != conn {
+	if t.typed.name != name || t.typed.asks != conn {
 		t.mu.Unlock()
 		return 0, false
 	}
