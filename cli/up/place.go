@@ -30,12 +30,16 @@ func (p *place) announce() {
 	p.changed = make(chan struct{})
 }
 
-// start names a pod that starts.
+// start names a pod that starts. It takes the place of the current one, of whose
+// files it has none.
 func (p *place) start(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if name != p.next {
 		p.next = name
+		if p.pod != nil && p.pod.Name != name {
+			p.pod = nil
+		}
 		p.announce()
 	}
 }

@@ -53,3 +53,37 @@ func TestEachRunIsSeededOnce(t *testing.T) {
 		t.Error("a container that restarted meanwhile is not seeded")
 	}
 }
+
+// TestPlaceOfAPodThatStarts: a pod that takes the place of another answers before the
+// cluster says that it runs. Until it has files, nothing counts as settled there.
+func TestPlaceOfAPodThatStarts(t *testing.T) {
+	p := newPlace()
+	old := &workload.Pod{Name: "old", UID: "1", ContainerID: "a"}
+	p.start("old")
+	p.run(old)
+	p.seed(runOf(old))
+	p.settle(runOf(old))
+	if _, settled, _ := p.look(); !settled {
+		t.Fatal("the first pod is not settled")
+	}
+	p.start("old") // which is known
+	if p.current() != old {
+		t.Error("the current pod is forgotten")
+	}
+
+	p.start("next")
+	if container, settled, _ := p.look(); settled || container != "" {
+		t.Errorf("%q counts as settled", container)
+	}
+	if container, seeded := p.runs(); seeded || container != "next" {
+		t.Errorf("%q counts as seeded", container)
+	}
+	p.seed("next")
+	next := &workload.Pod{Name: "next", UID: "2", ContainerID: "b"}
+	if replaced := p.run(next); replaced != nil {
+		t.Errorf("connections to the new pod would be given up for those to %s", replaced.Name)
+	}
+	if _, seeded := p.runs(); !seeded {
+		t.Error("what was seeded early is forgotten")
+	}
+}
