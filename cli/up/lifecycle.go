@@ -172,7 +172,7 @@ func (u *up) cleanBefore(ctx context.Context, f *found, activation *workload.Act
 
 // supervise follows the workload and its pod, and brings back what goes.
 func (u *up) supervise(ctx context.Context, activation *workload.Activation) {
-	pause := firstPause
+	pause, told := firstPause, map[string]time.Time{}
 	for ctx.Err() == nil {
 		change, ok := u.nextChange(ctx, activation)
 		if !ok {
@@ -193,10 +193,7 @@ func (u *up) supervise(ctx context.Context, activation *workload.Activation) {
 			})
 			return
 		}
-		u.Report.Note("%s", change.Detail)
-		if change.Hint != "" {
-			u.Report.Note("%s", change.Hint)
-		}
+		u.tell(told, change)
 		for ctx.Err() == nil {
 			err := u.bringBack(ctx, change, &activation)
 			if err == nil {
@@ -222,6 +219,21 @@ func (u *up) supervise(ctx context.Context, activation *workload.Activation) {
 			// Whatever it was, from here on the whole is made again.
 			change.Kind = workload.TwinGone
 		}
+	}
+}
+
+// quiet is how long the same news is not told again: a controller that fights back
+// makes it every second. The log has them all.
+const quiet = 5 * time.Minute
+
+func (u *up) tell(told map[string]time.Time, change workload.Change) {
+	if last, ok := told[change.Detail]; ok && time.Since(last) < quiet {
+		return
+	}
+	told[change.Detail] = time.Now()
+	u.Report.Note("%s", change.Detail)
+	if change.Hint != "" {
+		u.Report.Note("%s", change.Hint)
 	}
 }
 

@@ -3,13 +3,10 @@ package workload
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
@@ -44,7 +41,7 @@ func watchEnvironment(ctx context.Context, t Target, a *Activation) (<-chan Chan
 	var informers []informer
 	if !a.Original.Sandbox {
 		informers = append(informers, w.follow(ctx, a.Original.Kind(), a.Original.Meta().Name, w.original, func() {
-			w.emit(ctx, Change{Kind: OriginalDeleted, Detail: a.Original.String() + " was deleted, and the environment with it"})
+			w.originalGone(ctx)
 		}))
 	}
 	informers = append(informers, w.follow(ctx, a.Twin.Kind(), a.Twin.Meta().Name, func(context.Context, *Workload) {}, func() {
@@ -87,26 +84,6 @@ func (w *watcher) emit(ctx context.Context, c Change) {
 	case w.changes <- c:
 	default:
 	}
-}
-
-// lost tells that the twin or its pod is gone, unless that is so because someone
-// switched development mode off, of which the watch may not know yet.
-func (w *watcher) lost(ctx context.Context, c Change) {
-	if !active(ctx, w.Target, w.a) {
-		c = Change{Kind: Deactivated, Detail: "development mode of " + w.a.Original.String() + " was switched off"}
-	}
-	w.emit(ctx, c)
-}
-
-// active reports whether an activation is still wanted: its original is marked,
-// or its sandbox is there. What cannot be looked up counts as wanted.
-func active(ctx context.Context, t Target, a *Activation) bool {
-	if a.Original.Sandbox {
-		twin, err := get(ctx, t, a.Twin.Kind(), a.Twin.Meta().Name)
-		return !apierrors.IsNotFound(err) && (err != nil || twin.Meta().DeletionTimestamp == nil)
-	}
-	original, err := get(ctx, t, a.Original.Kind(), a.Original.Meta().Name)
-	return err != nil || marked(original)
 }
 
 // follow watches one workload by name.
@@ -160,7 +137,7 @@ func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, c
 // original compares the original with what development mode made of it.
 func (w *watcher) original(ctx context.Context, now *Workload) {
 	if !marked(now) {
-		w.emit(ctx, Change{Kind: Deactivated, Detail: "development mode of " + now.String() + " was switched off", Manager: lastManager(now)})
+		w.unmarked(ctx, now)
 		return
 	}
 	spec, err := specDigest(now)
@@ -196,99 +173,4 @@ func scaledBack(now *Workload) Change {
 	}
 	c.Hint = gitOpsHint(manager, now)
 	return c
-}
-
-// followPods watches the pod in use.
-func (w *watcher) followPods(ctx context.Context, used *Pod) informer {
-	mine := func(o *metav1.ListOptions) { o.LabelSelector = contract.InteractiveLabel + "=" + w.Dev.Name }
-	source := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			mine(&o)
-			return w.Client.CoreV1().Pods(w.Namespace).List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch, error) {
-			mine(&o)
-			return w.Client.CoreV1().Pods(w.Namespace).Watch(ctx, o)
-		},
-	}
-	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(source, w.Client), ObjectType: &corev1.Pod{},
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(object any) { w.pod(ctx, object) },
-			UpdateFunc: func(_, object any) { w.pod(ctx, object) },
-			DeleteFunc: func(object any) {
-				if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-					object = tombstone.Obj
-				}
-				if pod, ok := object.(*corev1.Pod); ok {
-					w.podGone(ctx, pod, "was deleted")
-				}
-			},
-		},
-	})
-	return informer{controller, func() {
-		if _, exists, err := store.GetByKey(w.Namespace + "/" + used.Name); err == nil && !exists {
-			w.podGone(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: used.Name, UID: used.UID}}, "was deleted")
-		}
-	}}
-}
-
-func (w *watcher) pod(ctx context.Context, object any) {
-	pod, ok := object.(*corev1.Pod)
-	if !ok {
-		return
-	}
-	switch {
-	case pod.DeletionTimestamp != nil:
-		w.podGone(ctx, pod, "is being deleted")
-	case pod.Status.Phase == corev1.PodFailed:
-		reason := orDefault(pod.Status.Message, pod.Status.Reason)
-		w.podGone(ctx, pod, strings.TrimSuffix("failed: "+reason, ": "))
-	default:
-		w.restarted(ctx, pod)
-	}
-}
-
-// podGone is told once per pod.
-func (w *watcher) podGone(ctx context.Context, pod *corev1.Pod, how string) {
-	w.mu.Lock()
-	mine := w.podUID == string(pod.UID)
-	if mine {
-		w.podUID = ""
-	}
-	w.mu.Unlock()
-	if mine {
-		w.lost(ctx, Change{Kind: PodGone, Detail: "pod " + pod.Name + " " + how + disruption(pod)})
-	}
-}
-
-// disruption is why the cluster removes a pod (KEP-3329).
-func disruption(pod *corev1.Pod) string {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Message != "" {
-			return " (" + c.Message + ")"
-		}
-	}
-	return ""
-}
-
-func (w *watcher) restarted(ctx context.Context, pod *corev1.Pod) {
-	for _, s := range pod.Status.ContainerStatuses {
-		if s.Name != w.container || s.State.Running == nil {
-			continue
-		}
-		w.mu.Lock()
-		changed := w.podUID == string(pod.UID) && w.containerID != "" && s.ContainerID != w.containerID
-		if changed {
-			w.containerID = s.ContainerID
-		}
-		w.mu.Unlock()
-		if changed {
-			detail := "container " + s.Name + " was restarted"
-			if end := s.LastTerminationState.Terminated; end != nil {
-				detail += fmt.Sprintf(" (%s, exit code %d)", orDefault(end.Reason, "ended"), end.ExitCode)
-			}
-			w.emit(ctx, Change{Kind: ContainerRestarted, Detail: detail})
-		}
-	}
 }

@@ -301,15 +301,15 @@ type ChangeKind string
 
 // Kinds of Change, and what answers them.
 const (
-	// SpecChanged: the original was changed (kubectl apply, helm, a rollback).
-	// Activate again makes the twin from it.
+	// SpecChanged: the original was changed (kubectl apply, helm, a rollback),
+	// replaced, or deleted and made again. Activate again makes the twin from it.
 	SpecChanged ChangeKind = "spec-changed"
 	// ScaledBack: someone gave the original replicas again. Activate again
 	// scales it to 0, and remembers the new number.
 	ScaledBack ChangeKind = "scaled-back"
 	// Deactivated: development mode was switched off (down, from anywhere).
 	Deactivated ChangeKind = "deactivated"
-	// OriginalDeleted: the original is gone, and with it the environment.
+	// OriginalDeleted: the original is gone for good, and with it the environment.
 	OriginalDeleted ChangeKind = "original-deleted"
 	// TwinGone: someone deleted the twin. Activate again makes it.
 	TwinGone ChangeKind = "twin-gone"
