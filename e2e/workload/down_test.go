@@ -20,7 +20,18 @@ import (
 // environment is left beside it.
 func (s *space) restored(before *appsv1.Deployment) {
 	s.Helper()
-	after := s.deployment(before.Name)
+	for _, e := range s.unchanged(before).ManagedFields {
+		if e.Manager == "okteto" {
+			s.Errorf("okteto still manages fields: %s", e.FieldsV1)
+		}
+	}
+	s.nothingLeft()
+}
+
+// unchanged compares a Deployment with what it was.
+func (s *space) unchanged(before *appsv1.Deployment) (after *appsv1.Deployment) {
+	s.Helper()
+	after = s.deployment(before.Name)
 	if diff := cmp.Diff(before.Spec, after.Spec); diff != "" {
 		s.Errorf("spec after down (-before +after):\n%s", diff)
 	}
@@ -30,15 +41,16 @@ func (s *space) restored(before *appsv1.Deployment) {
 	if diff := cmp.Diff(before.Annotations, after.Annotations); diff != "" {
 		s.Errorf("annotations after down:\n%s", diff)
 	}
-	for _, e := range after.ManagedFields {
-		if e.Manager == "okteto" {
-			s.Errorf("okteto still manages fields: %s", e.FieldsV1)
-		}
-	}
-	s.nothingLeft()
+	return after
 }
 
 func (s *space) nothingLeft() {
+	s.Helper()
+	s.noObjectsLeft()
+	s.eventually("the development pod to end", s.pods(contract.InteractiveLabel, 0))
+}
+
+func (s *space) noObjectsLeft() {
 	s.Helper()
 	ctx := s.Context()
 	all, err := s.Client.AppsV1().Deployments(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: contract.CloneLabel})
@@ -48,7 +60,6 @@ func (s *space) nothingLeft() {
 	if _, err := s.Client.CoreV1().Secrets(s.Namespace).Get(ctx, "okteto-api", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		s.Errorf("the Secret is left: %v", err)
 	}
-	s.eventually("the development pod to end", s.pods(contract.InteractiveLabel, 0))
 }
 
 func TestUpAndDown(t *testing.T) {
