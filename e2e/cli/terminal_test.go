@@ -24,7 +24,8 @@ type person struct {
 	*laptop
 	tty  *os.File
 	cmd  *exec.Cmd
-	mu   sync.Mutex // protects the following
+	end  chan struct{} // closed when all that was said has been seen
+	mu   sync.Mutex    // protects the following
 	seen bytes.Buffer
 }
 
@@ -32,7 +33,7 @@ func (l *laptop) sitDown(args ...string) *person {
 	l.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Timeout)
 	l.Cleanup(cancel)
-	p := &person{laptop: l, cmd: l.Command(ctx, args...)}
+	p := &person{laptop: l, cmd: l.Command(ctx, args...), end: make(chan struct{})}
 	p.cmd.Env = append(p.cmd.Env, "TERM=xterm-256color")
 	tty, err := pty.StartWithSize(p.cmd, &pty.Winsize{Rows: 40, Cols: 120})
 	if err != nil {
@@ -41,6 +42,7 @@ func (l *laptop) sitDown(args ...string) *person {
 	p.tty = tty
 	l.Cleanup(func() { _ = tty.Close() })
 	go func() {
+		defer close(p.end)
 		buf := make([]byte, 4096)
 		for {
 			n, err := tty.Read(buf)
@@ -86,6 +88,11 @@ func (p *person) screen() string {
 func (p *person) exits() int {
 	p.Helper()
 	_ = p.cmd.Wait()
+	select {
+	case <-p.end: // its last words may come after its end is known
+	case <-time.After(harness.Timeout):
+		p.Fatal("something still has the terminal")
+	}
 	return p.cmd.ProcessState.ExitCode()
 }
 
