@@ -18,6 +18,7 @@ func (t *translation) setPod() error {
 	spec, dev := &t.template.Spec, t.dev
 	grace := int64(gracePeriod)
 	spec.TerminationGracePeriodSeconds = &grace
+	shortenSleeps(spec, grace)
 	spec.Tolerations = append(spec.Tolerations, dev.Tolerations...)
 	if dev.NodeSelector != nil {
 		spec.NodeSelector = maps.Clone(dev.NodeSelector)
@@ -32,6 +33,19 @@ func (t *translation) setPod() error {
 		spec.PriorityClassName = dev.PriorityClass
 	}
 	return t.setLabels()
+}
+
+// shortenSleeps makes hooks that only sleep fit in the grace period, as Kubernetes
+// demands.
+func shortenSleeps(spec *corev1.PodSpec, grace int64) {
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for _, c := range containers {
+			if c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil {
+				sleep := c.Lifecycle.PreStop.Sleep
+				sleep.Seconds = min(sleep.Seconds, grace-1)
+			}
+		}
+	}
 }
 
 func (t *translation) setLabels() error {

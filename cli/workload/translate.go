@@ -120,6 +120,12 @@ func (t *translation) checkOriginal() error {
 		if v.Name == contract.BinVolume || v.Name == contract.SyncSecretVolume {
 			return fmt.Errorf("%s is a development container already (volume %s): restore it with the okteto that made it, or deploy it again", t.w, v.Name)
 		}
+		if v.Name == t.dev.Name+contract.VolumeSuffix {
+			return fmt.Errorf("%s has a volume called %s, which development mode needs: rename it", t.w, v.Name)
+		}
+	}
+	if t.template.Spec.OS != nil && t.template.Spec.OS.Name == corev1.Windows {
+		return fmt.Errorf("%s runs on Windows, and okteto's agents on Linux only", t.w)
 	}
 	s := t.w.StatefulSet
 	if s == nil {

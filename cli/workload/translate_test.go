@@ -256,6 +256,13 @@ func TestRefusals(t *testing.T) {
 			spec := &w.Deployment.Spec.Template.Spec
 			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: contract.BinVolume})
 		}, "is a development container already"},
+		"our volume's name": {"deployment", func(w *Workload, d *manifest.Dev, _ *Options) {
+			spec := &w.Deployment.Spec.Template.Spec
+			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: d.Name + contract.VolumeSuffix})
+		}, "has a volume called"},
+		"Windows": {"deployment", func(w *Workload, _ *manifest.Dev, _ *Options) {
+			w.Deployment.Spec.Template.Spec.OS = &corev1.PodOS{Name: corev1.Windows}
+		}, "on Linux only"},
 		"no configuration": {"deployment", func(_ *Workload, _ *manifest.Dev, o *Options) { delete(o.SecretData, "config.xml") }, "has no config.xml"},
 		"no key":           {"deployment", func(_ *Workload, _ *manifest.Dev, o *Options) { delete(o.SecretData, "dev-secret-authorized_keys") }, "has no dev-secret-authorized_keys"},
 		"too many secrets": {"deployment", func(_ *Workload, _ *manifest.Dev, o *Options) { o.SecretData["dev-secret-token"] = make([]byte, 1<<20) }, "more than the 1048576"},
