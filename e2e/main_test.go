@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,14 +213,17 @@ func TestNamespaceIsDeleted(t *testing.T) {
 	}
 }
 
-// TestInterruptedUp stops up at many moments of its start: down always leads
-// back to where it began.
+// TestInterruptedUp stops up at many moments of its start: its exit code is the
+// signal's, it says how to go on, and down always leads back to where it began.
 func TestInterruptedUp(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)
-	for _, state := range []string{contract.StateActivating, contract.StateStarting, contract.StatePulling, contract.StateStartingSync, contract.StateSynchronizing} {
+	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+	for i, state := range []string{contract.StateActivating, contract.StateStarting, contract.StatePulling, contract.StateStartingSync, contract.StateSynchronizing} {
 		t.Run(state, func(t *testing.T) {
-			up := s.CLI.Command(t.Context(), "up")
+			up, end := s.CLI.Command(t.Context(), "up"), signals[i%len(signals)]
+			var said strings.Builder
+			up.Stderr = &said
 			if err := up.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -232,10 +236,19 @@ func TestInterruptedUp(t *testing.T) {
 				}
 				return err
 			})
-			if err := up.Process.Signal(os.Interrupt); err != nil {
+			if err := up.Process.Signal(end); err != nil {
 				t.Fatal(err)
 			}
 			<-ended
+			want := 128 + int(end)
+			if strings.Contains(said.String(), "\n  Ready ") {
+				want = 0 // it was faster than the signal
+			} else if state != contract.StateActivating && !strings.Contains(said.String(), "okteto down") {
+				t.Errorf("it does not say how to go on: %s", said.String())
+			}
+			if code := up.ProcessState.ExitCode(); code != want {
+				t.Errorf("%v: exit code %d, want %d; it said: %s", end, code, want, said.String())
+			}
 			s.MustOkteto("down")
 			s.Restored()
 		})

@@ -8,9 +8,6 @@ import (
 	"okteto/cli/ui"
 )
 
-// exitInterrupted is the shell's exit code for SIGINT.
-const exitInterrupted = 130
-
 // DeployOptions of Deploy.
 type DeployOptions struct {
 	Options
@@ -108,7 +105,7 @@ func (o *Options) explain(ctx context.Context, name string, err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(o.Streams.ErrOut, "interrupted")
-		return &ui.ExitError{Code: exitInterrupted}
+		return &ui.ExitError{Code: ui.InterruptCode(ctx)}
 	case errors.Is(err, errLost):
 		return &ui.Problem{Summary: "another run took pipeline " + name + " over, since this one was not heard of for too long", Hint: "see okteto pipeline status " + name, Cause: err}
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded) && errors.As(context.Cause(ctx), &timeout):

@@ -46,6 +46,8 @@ type up struct {
 	place *place
 	// gone ends the run with a reason.
 	gone context.CancelCauseFunc
+	// activating is set once the cluster may have been changed.
+	activating atomic.Bool
 	// linked is set once the connections were up for the first time.
 	linked atomic.Bool
 	// ready is set once everything was up for the first time.
@@ -88,7 +90,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer context.AfterFunc(ctx, u.interrupt)()
 	err = u.live(life, found)
 	gone(nil)
-	return u.outcome(life, err)
+	return u.outcome(life, ui.InterruptCode(ctx), err)
 }
 
 // interrupt ends the run, but lets a command that got the same signal end first,
@@ -101,15 +103,23 @@ func (u *up) interrupt() {
 	u.gone(errInterrupted)
 }
 
-// outcome says how the run ended, for the exit code.
-func (u *up) outcome(life context.Context, err error) error {
+// outcome says how the run ended, for the exit code; interrupted is that of a run
+// that was told to end before it had done anything for its user.
+func (u *up) outcome(life context.Context, interrupted int, err error) error {
 	if exit := (*ui.ExitError)(nil); errors.As(err, &exit) {
 		return err
 	}
 	cause := context.Cause(life)
 	switch {
-	case errors.Is(cause, errInterrupted):
+	case errors.Is(cause, errInterrupted) && u.ready.Load():
 		return nil
+	case errors.Is(cause, errInterrupted):
+		problem := &ui.Problem{Summary: "interrupted before " + u.env.Name + " was ready", Code: interrupted}
+		if u.activating.Load() {
+			problem.Hint = "it is in development mode, or on the way there: go on with okteto up,\n" +
+				"or leave everything as it was with okteto down"
+		}
+		return problem
 	case errors.Is(cause, errDeactivated), errors.Is(cause, errTakenOver):
 		u.Report.Note("Ending: %v", cause)
 		return nil
@@ -217,6 +227,7 @@ func (u *up) live(ctx context.Context, found *found) error {
 
 	u.sync.start(ctx)
 	defer u.sync.stop()
+	u.activating.Store(true)
 	activation, err := u.activate(ctx)
 	if err != nil {
 		return u.undo(ctx, nil, err)

@@ -21,9 +21,6 @@ import (
 // image.
 const outputJSON = "json"
 
-// exitInterrupted is the shell's exit code for SIGINT.
-const exitInterrupted = 130
-
 type flags struct {
 	options            build.Options
 	context, namespace string
@@ -114,7 +111,7 @@ func run(cmd *cobra.Command, streams ui.Streams, f flags) error {
 	result, err := build.Run(cmd.Context(), f.options)
 	if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
 		fmt.Fprintln(streams.ErrOut, "interrupted")
-		return &ui.ExitError{Code: exitInterrupted}
+		return &ui.ExitError{Code: ui.InterruptCode(cmd.Context())}
 	}
 	if err != nil {
 		return err

@@ -268,7 +268,7 @@ func confirm(ctx context.Context, streams ui.Streams, kubeContext, name string) 
 			Hint:    "where nobody can be asked, confirm with --yes",
 		}
 	case ctx.Err() != nil:
-		return &ui.Problem{Summary: "nothing was deleted", Cause: err, Code: 130}
+		return &ui.Problem{Summary: "nothing was deleted", Cause: err, Code: ui.InterruptCode(ctx)}
 	case err != nil:
 		return err
 	case answer != name:

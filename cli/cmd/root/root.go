@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 
 	containerdlog "github.com/containerd/log"
 	"github.com/spf13/cobra"
@@ -37,24 +36,25 @@ import (
 )
 
 // Exit codes. `exec`, `ssh` and a foreground `up` pass on the code of the command
-// that ran in the pod, 128+n when a signal ended it.
+// that ran in the pod, 128+n when a signal ended it; and what signal n keeps from
+// being done ends with 128+n as well.
 const (
 	exitOK    = 0
 	exitError = 1
 )
 
-// Run runs okteto with args to its end and returns the exit code. SIGINT and
-// SIGTERM cancel the command's context.
+// Run runs okteto with args to its end and returns the exit code. The
+// signals that ask a program to end cancel the command's context.
 func Run(streams ui.Streams, args []string) int {
 	quietLibraries()
-	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
+	ctx, stop := ui.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	cmd := newCommand(streams)
 	cmd.SetArgs(args)
 	cmd.SetIn(streams.In)
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.ErrOut)
-	err := cmd.ExecuteContext(ctx)
+	err := ui.Interrupted(ctx, cmd.ExecuteContext(ctx))
 	ui.Print(streams.ErrOut, err)
 	return exitCode(err)
 }

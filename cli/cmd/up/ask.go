@@ -20,7 +20,7 @@ func asker(ctx context.Context, streams ui.Streams) func(string) (bool, error) {
 			answer, err := ui.Ask(ctx, streams, question+" [Y/n] ")
 			switch {
 			case ctx.Err() != nil:
-				return false, &ui.ExitError{Code: 130}
+				return false, &ui.ExitError{Code: ui.InterruptCode(ctx)}
 			case err != nil:
 				return false, err
 			}

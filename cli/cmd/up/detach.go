@@ -67,11 +67,14 @@ func detach(ctx context.Context, streams ui.Streams, args []string) error {
 		if err != nil {
 			progress.Fail()
 		}
+		if problem := (*ui.Problem)(nil); ctx.Err() != nil && errors.As(err, &problem) {
+			problem.Code = ui.InterruptCode(ctx) // it was passed on as SIGINT, whatever it was
+		}
 		return err
 	}
 	_ = child.Wait() // it closed its output without a word
 	if ctx.Err() != nil {
-		return &ui.ExitError{Code: 130}
+		return &ui.ExitError{Code: ui.InterruptCode(ctx)}
 	}
 	return &ui.Problem{
 		Summary: "okteto up ended in the background without saying why",

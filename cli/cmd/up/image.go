@@ -10,9 +10,6 @@ import (
 	"okteto/cli/up"
 )
 
-// exitInterrupted is the shell's exit code for SIGINT.
-const exitInterrupted = 130
-
 // image makes the image's name a full one, or builds it and takes its digest.
 func image(ctx context.Context, o *up.Options, builds bool) error {
 	t := o.Target
@@ -58,7 +55,7 @@ func buildImage(ctx context.Context, o *up.Options) error {
 	announce("Building %s", options.Tags[0])
 	result, err := build.Run(ctx, options)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return &ui.ExitError{Code: exitInterrupted}
+		return &ui.ExitError{Code: ui.InterruptCode(ctx)}
 	}
 	if err != nil {
 		return err
