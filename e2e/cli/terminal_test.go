@@ -169,6 +169,15 @@ func TestExecKeepsAndPassesOn(t *testing.T) {
 	if result = l.Okteto(strings.NewReader("api"), "exec", "--", "sh", "-c", "cat; exit 6"); result.Code != 6 || result.Stdout != "api" {
 		t.Errorf("through the API: exit code %d, stdout %q, stderr %q", result.Code, result.Stdout, result.Stderr)
 	}
+	// Exit codes are the same both ways, also of what does not start.
+	for _, overSSH := range []string{"true", "false"} {
+		l.CLI.Env = append(env, contract.EnvExecuteSSH+"="+overSSH)
+		for program, want := range map[string]int{"not-there": 127, "/not/there": 127, "/etc/passwd": 126, "./okteto.yml": 126, "/": 126, "true": 0} {
+			if result = l.Okteto(nil, "exec", "--", program); result.Code != want {
+				t.Errorf("%s, over SSH: %s: exit code %d, want %d; it said %s", program, overSSH, result.Code, want, result.Stderr)
+			}
+		}
+	}
 	l.CLI.Env = env
 	l.MustOkteto("down")
 	l.Restored()

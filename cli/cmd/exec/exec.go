@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"okteto/cli/attach"
-	"okteto/cli/kube"
 	"okteto/cli/target"
 	"okteto/cli/terminal"
 	"okteto/cli/ui"
@@ -133,35 +131,4 @@ func randomID() string {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
 	return "exec-" + hex.EncodeToString(id)
-}
-
-// overAPI runs a command through the Kubernetes exec API, which needs no SSH
-// server in the pod but forgets a command when its connection is lost.
-func overAPI(ctx context.Context, streams ui.Streams, t *target.Target, command []string, tty bool) error {
-	pod, err := attach.FindPod(ctx, t)
-	if err != nil {
-		return err
-	}
-	argv := command
-	switch {
-	case len(command) == 0:
-		argv = []string{"sh"}
-	case len(command) == 1 && strings.ContainsAny(command[0], " \t|&;<>$"):
-		argv = []string{"sh", "-c", command[0]}
-	}
-	restore := func() {}
-	var sizes kube.Sizes
-	if tty {
-		if restore, sizes, err = terminal.Raw(streams); err != nil {
-			return err
-		}
-	}
-	defer restore()
-	code, err := t.Client.Exec(ctx, kube.ExecOptions{
-		Pod: pod.Name, Container: pod.Container, Command: argv, TTY: tty, Streams: streams, Sizes: sizes,
-	})
-	if code != 0 && err == nil {
-		return &ui.ExitError{Code: code}
-	}
-	return err
 }
