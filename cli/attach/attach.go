@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"okteto/cli/state"
 	"okteto/cli/target"
@@ -136,6 +138,9 @@ func (s *Session) follow(ctx context.Context) {
 	s.link.Retry(false)
 }
 
+// lookPeriod is how often is looked at a pod that may not be watched.
+const lookPeriod = time.Second
+
 // FindPod returns the environment's pod, and waits until it runs.
 func FindPod(ctx context.Context, t *target.Target) (*Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Dev.Timeout.Resources)
@@ -170,22 +175,31 @@ func FindPod(ctx context.Context, t *target.Target) (*Pod, error) {
 				Hint:    "start it with: okteto up",
 			}
 		}
-		watched := options
-		watched.ResourceVersion = list.ResourceVersion
-		watch, err := pods.Watch(ctx, watched)
-		if err != nil {
+		from := options
+		from.ResourceVersion = list.ResourceVersion
+		watched, err := pods.Watch(ctx, from)
+		var changed <-chan watch.Event
+		var again <-chan time.Time
+		stop := func() {}
+		switch {
+		case err == nil:
+			changed, stop = watched.ResultChan(), watched.Stop
+		case apierrors.IsForbidden(err):
+			again = time.After(lookPeriod) // they may be listed all the same
+		default:
 			return nil, t.Client.Explain(err, "watch pods")
 		}
 		select {
 		case <-ctx.Done():
-			watch.Stop()
+			stop()
 			return nil, &ui.Problem{
 				Summary: fmt.Sprintf("the development pod of %s does not run", t.Dev.Name),
 				Hint:    "okteto status shows what it waits for",
 				Cause:   context.Cause(ctx),
 			}
-		case <-watch.ResultChan():
-			watch.Stop()
+		case <-changed:
+			stop()
+		case <-again:
 		}
 	}
 }

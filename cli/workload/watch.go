@@ -120,7 +120,7 @@ func (w *watcher) follow(ctx context.Context, kind manifest.Kind, name string, c
 		}
 	}
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(source, w.Client), ObjectType: object,
+		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(orPolled(source), w.Client), ObjectType: object,
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    handle,
 			UpdateFunc: func(_, object any) { handle(object) },

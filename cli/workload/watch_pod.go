@@ -27,7 +27,7 @@ func (w *watcher) followPods(ctx context.Context, used *Pod) informer {
 		},
 	}
 	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(source, w.Client), ObjectType: &corev1.Pod{},
+		ListerWatcher: cache.ToListWatcherWithWatchListSemantics(orPolled(source), w.Client), ObjectType: &corev1.Pod{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(object any) { w.pod(ctx, object) },
 			UpdateFunc: func(_, object any) { w.pod(ctx, object) },

@@ -156,6 +156,39 @@ func TestRefusedWithoutRights(t *testing.T) {
 	})
 }
 
+// TestRoleWithoutWatch: what may be listed but not watched is looked at again and
+// again, and no change is missed.
+func TestRoleWithoutWatch(t *testing.T) {
+	s := newSpace(t, nil)
+	s.create(api(nil))
+	target := s.target(s.plain("persistentVolume: {enabled: false}"))
+	role := s.shippedRole()
+	for _, resource := range []string{"deployments", "statefulsets", "pods"} {
+		role = without(role, resource+" watch")
+	}
+	target.Client = s.as("blind-"+s.Namespace, role)
+	s.eventually("the binding to work", func(ctx context.Context) error {
+		_, err := workload.Find(ctx, target)
+		return err
+	})
+	a := s.up(target, s.options())
+	changes, err := workload.Watch(t.Context(), target, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.applied("kubectl", `{"template":{"metadata":{"annotations":{"release":"two"}}}}`)
+	s.change(changes, workload.SpecChanged)
+	if err := s.Client.CoreV1().Pods(s.Namespace).Delete(t.Context(), a.Pod.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.change(changes, workload.PodGone)
+	if _, err := workload.WaitForPod(t.Context(), target, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.down(target, workload.DownOptions{})
+	s.change(changes, workload.Deactivated)
+}
+
 func without(role *rbacv1.Role, missing string) *rbacv1.Role {
 	reduced := role.DeepCopy()
 	reduced.Rules = nil
