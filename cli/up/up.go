@@ -83,7 +83,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release(err != nil && !u.ready.Load())) }()
+	// One that was interrupted may have begun something: down, the next up, or who
+	// takes over and waits for the lock, wants what it has noted.
+	defer func() { err = errors.Join(err, release(err != nil && !u.ready.Load() && ctx.Err() == nil)) }()
 
 	life, gone := context.WithCancelCause(context.WithoutCancel(ctx))
 	u.gone = gone
